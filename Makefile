@@ -1,0 +1,78 @@
+# make run    track network usage here and now
+# make test   everything: system packages (as root on Debian), linters, the built wheel, every test
+# make check  linters and unit tests, under a minute
+# make bench  speed against vnstat, psutil and pyroute2; writes bench/RESULTS.md
+# make docs   the command reference and the man pages, from the same source as the help
+
+VENV ?= .venv
+TEST_VENV ?= .venv-test
+# the newest Python that is there and new enough
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
+PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
+ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo yes)
+TEST_PACKAGES = iproute2 mount util-linux procps systemd groff zsh fish
+BENCH_PACKAGES = iproute2 vnstat
+
+.PHONY: run test check lint unit bench docs clean system-packages python
+
+run: $(VENV)/installed
+	@$(VENV)/bin/python app.py; code=$$?; [ $$code = 130 ] || exit $$code
+
+python:
+	@[ -n "$(PYTHON)" ] || { echo "netusage: Python 3.11 or newer is needed; install it, or name it: make run PYTHON=..." >&2; exit 1; }
+
+# Debian splits venv off Python.
+define new_venv
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  if [ "$(ROOT_ON_DEBIAN)" = yes ]; then apt-get update -qq && apt-get install -y -qq python3-venv; \
+	  else echo "netusage: Python's venv is missing; on Debian or Ubuntu: sudo apt install python3-venv" >&2; exit 1; fi; }
+	@$(PYTHON) -m venv $(1)
+endef
+
+$(VENV)/installed: pyproject.toml constraints.txt | python
+	$(call new_venv,$(VENV))
+	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) -e .
+	@touch $@
+
+$(VENV)/developed: $(VENV)/installed
+	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) -e '.[test,check]'
+	@touch $@
+
+check: lint unit
+
+lint: $(VENV)/developed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+unit: $(VENV)/developed
+	$(VENV)/bin/python -m pytest -q -m 'not system'
+
+# The suite runs against the wheel, not against the checkout.
+test: system-packages lint
+	rm -rf dist $(TEST_VENV)
+	$(call new_venv,$(TEST_VENV))
+	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) build
+	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
+	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) "$$(echo dist/*.whl)[test]"
+	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q
+
+system-packages: python
+ifeq ($(ROOT_ON_DEBIAN),yes)
+	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null
+endif
+
+bench: $(VENV)/developed
+ifeq ($(ROOT_ON_DEBIAN),yes)
+	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BENCH_PACKAGES) >/dev/null
+endif
+	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) -e '.[bench]'
+	$(VENV)/bin/python bench/run.py --write bench/RESULTS.md
+
+docs: $(VENV)/developed
+	$(VENV)/bin/netusage manpages build/man --reference docs/reference.md
+
+clean:
+	rm -rf $(VENV) $(TEST_VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,265 @@
+"""Make a ledger of many busy years: consistent in every part, so that `netusage verify` passes.
+
+Usage: python bench/make_ledger.py FILE [--years 10] [--interfaces 8] [--counted 4] [--until SECONDS] [--flat]
+
+Every interface is busy in every quarter of an hour; as on most machines, half of them (a bridge, a tunnel, loopback
+...) carry what others count and are no part of the machine's total. Days differ as they do in life (a quiet night, weekends, some
+days three times the usual); with --flat all days are alike, which is the hardest case for `report top`. The machine
+reboots every 90 days and loses a few seconds there; the recorder restarts every week for five minutes, whose bytes
+are an estimated stretch. The last 35 days have minutes as well. Rows arrive in the order in which a recorder
+writes them, so the file is as large as a recorder's would be.
+"""
+
+import argparse
+import math
+import random
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
+from netusage.ledger import schema
+from netusage.model import MINUTE_S, QUARTER_S, US
+
+DAY_S = 86400
+MINUTES_KEPT_S = 35 * DAY_S
+BOOT_S = 90 * DAY_S
+RESTART_S = 7 * DAY_S
+PAUSE_S = 300
+BASE = 40_000_000
+COUNTED = ("eth0", "eth1", "wlan0", "wwan0")
+NOT_COUNTED = (
+    ("lo", "loopback", "loopback never leaves the machine"),
+    ("docker0", "bridge", "a bridge carries what its ports count"),
+    ("wg0", "wireguard", "a tunnel is carried by another interface"),
+    ("br0", "bridge", "a bridge carries what its ports count"),
+)
+HOURS = [
+    0.3 + 0.9 * math.exp(-(((hour - 20) % 24 - 24 * ((hour - 20) % 24 > 12)) ** 2) / 30) for hour in range(24)
+]
+MARKS = {n: ", ".join("?" * n) for n in (6, 8, 9, 10)}
+
+
+class Book:
+    """The rows of the ledger as they come, and what they add up to."""
+
+    def __init__(self, interfaces: int, flat: bool, seed: int = 1) -> None:
+        self.ids = range(1, interfaces + 1)
+        self.random = random.Random(seed)
+        self.flat = flat
+        self.change = 0
+        self.quarters_sum = [[0, 0, 0, 0] for _ in self.ids]  # what the odometer shows
+        self.totals = [[0, 0, 0, 0] for _ in self.ids]  # spans included
+        self.boot = [[0, 0, 0, 0] for _ in self.ids]  # since the last boot
+        self.quarters: list[tuple] = []
+        self.odometers: list[tuple] = []
+        self.minutes: list[tuple] = []
+        self.spans: list[tuple] = []
+
+    def day_factors(self, day: int) -> list[float]:
+        if self.flat:
+            return [1.0 for _ in self.ids]
+        weekend = 1.4 if day % 7 in (2, 3) else 1.0
+        return [weekend * self.random.lognormvariate(0, 0.4) for _ in self.ids]
+
+    def quarter(self, start_s: int, factors: list[float], minutes_from_s: int) -> None:
+        """One busy quarter of an hour of every interface."""
+        shape = BASE if self.flat else BASE * HOURS[start_s // 3600 % 24]
+        rand = self.random.random
+        for index, factor in enumerate(factors):
+            rx = int(shape * factor * (0.5 + rand()))
+            tx = int(rx * 0.2 * rand())
+            row = (rx, tx, rx // 900 + 1, tx // 700 + 1)
+            for into in (self.quarters_sum[index], self.totals[index], self.boot[index]):
+                into[0] += rx
+                into[1] += tx
+                into[2] += row[2]
+                into[3] += row[3]
+            self.change += 1
+            peaks = (rx // 225, tx // 180)
+            self.quarters.append((index + 1, start_s, *row, *peaks, self.change))
+            if start_s >= minutes_from_s:
+                self._split(index + 1, start_s, row, peaks)
+
+    def _split(self, interface: int, start_s: int, row: tuple, peaks: tuple) -> None:
+        for n in range(15):
+            part = [value * (n + 1) // 15 - value * n // 15 for value in row]
+            peak = peaks if n == 7 else [value // 2 for value in peaks]
+            self.minutes.append((start_s + n * MINUTE_S, interface, *part, *peak))
+
+    def minute(self, start_s: int) -> None:
+        """One minute of the quarter that is not over."""
+        for i in self.ids:
+            row = (600_000 + i, 80_000, 900, 700)
+            self.minutes.append((start_s, i, *row, 20_000, 3_000))
+            self._count(row, self.totals[i - 1], self.boot[i - 1])
+
+    @staticmethod
+    def _count(row: tuple, *sums: list) -> None:
+        for into in sums:
+            for n in range(4):
+                into[n] += row[n]
+
+    def odometer(self, at_s: int) -> None:
+        self.odometers += [(i, at_s, *self.quarters_sum[i - 1]) for i in self.ids]
+
+    def span(self, start_s: int, end_s: int) -> None:
+        """What was counted while no recorder was running."""
+        for index, i in enumerate(self.ids):
+            rx = self.random.randrange(1_000_000, 20_000_000)
+            row = (rx, rx // 7, rx // 900 + 1, rx // 5000 + 1)
+            self._count(row, self.totals[index], self.boot[index])
+            self.change += 1
+            self.spans.append((i, start_s * US, end_s * US, *row, "stopped", self.change))
+
+    def flush(self, db: sqlite3.Connection) -> None:
+        db.executemany(f"INSERT INTO quarter VALUES ({MARKS[9]})", self.quarters)
+        db.executemany(f"INSERT INTO odometer VALUES ({MARKS[6]})", self.odometers)
+        db.executemany(f"INSERT INTO minute VALUES ({MARKS[8]})", self.minutes)
+        db.executemany(f"INSERT INTO span VALUES (NULL, {', '.join('?' * 9)})", self.spans)
+        self.quarters, self.odometers, self.minutes, self.spans = [], [], [], []
+
+
+def boot(db: sqlite3.Connection, book: Book, number: int, stretch: tuple[int, int], *, last: bool) -> None:
+    """One boot: its place, its weekly runs, and one epoch of every interface."""
+    start_s, end_s = stretch
+    place = (number, f"00000000-0000-4000-8000-{number:012x}", 4026531840, "bench", (start_s - 60) * US)
+    db.execute("INSERT INTO place VALUES (?, ?, ?, ?, ?)", place)
+    for run_start in range(start_s, end_s, RESTART_S):
+        run_end = min(run_start + RESTART_S - PAUSE_S, end_s)
+        ended = None if last and run_end == end_s else "stopped"
+        counts = (run_end - run_start, 0, 0, 0, (run_end - run_start) // 10, 0, 10_000_000, 9_000)
+        started = run_start * US
+        row = (number, started, run_end * US, (run_end - start_s + 60) * 10**9, ended, "netlink", *counts)
+        run = db.execute(f"INSERT INTO run VALUES (NULL, {', '.join('?' * 14)})", row).lastrowid
+        db.execute("INSERT INTO watched VALUES (NULL, ?, ?, ?)", (run, started, run_end * US))
+        if run_end < end_s:
+            gap = (
+                run_end * US,
+                (run_end + PAUSE_S) * US,
+                "stopped",
+                0,
+                "",
+                "the counters gave everything back",
+            )
+            db.execute("INSERT INTO gap VALUES (NULL, ?, ?, ?, ?, ?, ?)", gap)
+    closed = (None, None) if last else (end_s * US, "reboot")
+    for i in book.ids:
+        first = (0, 0, 0, 0) if number > 1 else (5_000_000 * i, 700_000 * i, 9_000, 8_000)
+        recorded = book.boot[i - 1]
+        because = "boot" if number > 1 else "first-sight"
+        epoch = (i, number, i + 1, 100 + i, start_s * US, because, *closed, *first)
+        epoch += (*(a + b for a, b in zip(first, recorded, strict=True)), *recorded)
+        db.execute(f"INSERT INTO epoch VALUES (NULL, {', '.join('?' * 20)})", epoch)
+        book.boot[i - 1] = [0, 0, 0, 0]
+    if not last:
+        gap = (end_s * US, (end_s + 45) * US, "reboot", 1, "", "what came after the last commit is unknown")
+        db.execute("INSERT INTO gap VALUES (NULL, ?, ?, ?, ?, ?, ?)", gap)
+
+
+def describe(number: int, counted: int) -> tuple[str, str, int, str]:
+    """Name, kind, counted or not, and why, of one interface."""
+    if number <= counted:
+        name = COUNTED[number - 1] if number <= len(COUNTED) else f"eth{number}"
+        return name, "", 1, "hardware"
+    number -= counted
+    if number > len(NOT_COUNTED):
+        return f"veth{number}", "veth", 0, "leads to another namespace of this machine"
+    name, kind, reason = NOT_COUNTED[number - 1]
+    return name, kind, 0, reason
+
+
+def fill(db: sqlite3.Connection, book: Book, from_s: int, until_s: int, counted: int) -> None:
+    """Every quarter from `from_s`, a multiple of a day, up to the running one, which has minutes only."""
+    sealed_s = until_s // QUARTER_S * QUARTER_S
+    minutes_from_s = (until_s - MINUTES_KEPT_S) // QUARTER_S * QUARTER_S
+    db.execute(
+        "INSERT INTO ledger VALUES (1, ?, ?, 0, ?, ?)",
+        ("be0c4000-0000-4000-8000-000000000000", from_s * US, sealed_s, minutes_from_s),
+    )
+    for i in book.ids:
+        name, kind, is_counted, reason = describe(i, counted)
+        row = (i, name, kind, 1, is_counted, reason, from_s * US, from_s * US)
+        db.execute("INSERT INTO interface VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0)", row)
+    boots, boot_start, factors = 0, from_s, []
+    for start_s in range(from_s, sealed_s, QUARTER_S):
+        if start_s % DAY_S == 0:
+            factors = book.day_factors(start_s // DAY_S)
+            book.flush(db)
+        if start_s % schema.ODOMETER_S == 0 and start_s > from_s:
+            book.odometer(start_s)
+        into_boot = start_s - boot_start
+        if into_boot >= BOOT_S:
+            boots += 1
+            boot(db, book, boots, (boot_start, start_s), last=False)
+            boot_start = start_s
+        elif into_boot and into_boot % RESTART_S == 0:
+            book.span(start_s - PAUSE_S, start_s)
+        book.quarter(start_s, factors, minutes_from_s)
+    if sealed_s % schema.ODOMETER_S == 0:
+        book.odometer(sealed_s)
+    for start_s in range(sealed_s, until_s // MINUTE_S * MINUTE_S, MINUTE_S):
+        book.minute(start_s)
+    book.flush(db)
+    boot(db, book, boots + 1, (boot_start, until_s), last=True)
+    db.execute("UPDATE ledger SET change = ?", (book.change,))
+    db.executemany(
+        "UPDATE interface SET rx_bytes = ?, tx_bytes = ?, rx_packets = ?, tx_packets = ?, last_seen_us = ? WHERE id = ?",
+        [(*book.totals[i - 1], until_s * US, i) for i in book.ids],
+    )
+
+
+def make(
+    path: str,
+    *,
+    years: float = 10,
+    interfaces: int = 8,
+    counted: int = 4,
+    until_s: int | None = None,
+    flat: bool = False,
+) -> None:
+    """Write the ledger; `path` must not exist."""
+    until_s = int(time.time()) if until_s is None else until_s
+    from_s = (until_s - int(years * 365.25 * DAY_S)) // DAY_S * DAY_S
+    if Path(path).exists():
+        raise SystemExit(f"{path} exists")
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("PRAGMA cache_size = -262144")
+        schema.migrate(db, 0, from_s * US)
+        db.execute("BEGIN")
+        fill(db, Book(interfaces, flat), from_s, until_s, counted)
+        db.execute("COMMIT")
+        db.execute("PRAGMA journal_mode = WAL")
+    finally:
+        db.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file")
+    parser.add_argument("--years", type=float, default=10)
+    parser.add_argument("--interfaces", type=int, default=8)
+    parser.add_argument("--counted", type=int, default=4, help="how many are part of the machine's total")
+    parser.add_argument("--until", type=int, help="the ledger's present, seconds since 1970 (default: now)")
+    parser.add_argument("--flat", action="store_true", help="all days alike")
+    options = parser.parse_args()
+    begun = time.perf_counter()
+    make(
+        options.file,
+        years=options.years,
+        interfaces=options.interfaces,
+        counted=options.counted,
+        until_s=options.until,
+        flat=options.flat,
+    )
+    size = Path(options.file).stat().st_size
+    print(f"{options.file}: {size / 1e6:.0f} MB in {time.perf_counter() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

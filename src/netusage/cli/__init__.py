@@ -1,0 +1,1 @@
+"""The command line: one module per command, each with its click object `command`, imported when it is used."""

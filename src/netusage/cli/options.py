@@ -1,0 +1,239 @@
+"""The classes behind every command, and the options that commands share.
+
+A command module holds one click object named `command`, made with the decorators here. The shared options are not
+passed to the function: they reach it through its `Invocation`.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from netusage.cli.context import flag_setter, invocation_of
+from netusage.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+Examples = Sequence[tuple[str, str]]
+
+FORMATS = ("table", "json", "jsonl", "csv", "tsv", "markdown")
+CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _WithExamples(click.Command):
+    """Help with an "Examples:" block before the options.
+
+    examples: pairs of a command line and what it does.
+    """
+
+    def __init__(self, *args: Any, examples: Examples = (), **kwargs: Any) -> None:
+        kwargs["context_settings"] = CONTEXT_SETTINGS | (kwargs.get("context_settings") or {})
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The examples, then the options (and commands) as click writes them."""
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write_dl(self.examples, col_max=44)
+        super().format_options(ctx, formatter)
+
+
+class Command(_WithExamples):
+    """A command with examples in its help."""
+
+
+class Group(_WithExamples, click.Group):
+    """A command with subcommands, and with examples in its help."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand that was named.
+
+        Raises:
+            UsageError: there is none of that name; says the nearest.
+        """
+        name = args[0] if args else ""
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            place = ctx.command_path.partition(" ")[2]
+            raise UsageError(
+                f"{place}: no such command {name!r}" if place else f"no such command {name!r}",
+                hint=suggest(name, self.list_commands(ctx)) or f"run '{ctx.command_path} --help'",
+            )
+        return super().resolve_command(ctx, args)
+
+
+def suggest(word: str, known: Sequence[str]) -> str:
+    """A "did you mean 'x'?" for the known word that is most like this one, or nothing."""
+    from netusage.settings.convert import nearest
+
+    return nearest(word, known).removeprefix("; ")
+
+
+def command(name: str, *, examples: Examples, **attributes: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a function a command; its docstring is the help."""
+    return click.command(name, cls=Command, examples=examples, **attributes)
+
+
+def group(name: str, *, examples: Examples, **attributes: Any) -> Callable[[Callable[..., Any]], Group]:
+    """Make a function a command with subcommands; its docstring is the help."""
+    return click.group(name, cls=Group, examples=examples, **attributes)
+
+
+def setting_option(
+    *declarations: str,
+    key: str,
+    help: str,  # noqa: A002  # click's word for it
+    value: Any = None,
+    metavar: str | None = None,
+) -> Callable[[F], F]:
+    """An option that overrides one key of the configuration, checked as that key is.
+
+    Args:
+        declarations: as for click.option: "--interval", or "--bits/--bytes" for a key that is true or false.
+        key: the dotted key, as in "track.interval".
+        help: one line.
+        value: for an option without an argument, what it sets, as for "--no-csv".
+        metavar: the name of the argument in the help.
+    """
+    from netusage.settings.schema import declared_keys
+
+    schema_key = declared_keys()[key]
+    is_pair = any("/" in declaration for declaration in declarations)
+
+    def remember(ctx: click.Context, param: click.Parameter, given: Any) -> None:
+        invocation_of(ctx)
+        if given is None or (given is False and not is_pair) or ctx.resilient_parsing:
+            return
+        name = next((opt for opt in param.opts if opt.startswith("--")), param.opts[0])
+        if is_pair and given is False:
+            name = param.secondary_opts[0]
+        flag_setter(ctx, key, given if is_pair or value is None else value, name)
+
+    attributes: dict[str, Any] = {
+        "expose_value": False,
+        "callback": remember,
+        "help": f"{help}  [{_default_text(schema_key.default)}setting: {key}]",
+    }
+    if is_pair:
+        attributes["default"] = None
+    elif value is not None:
+        attributes["is_flag"] = True
+        attributes["help"] = help
+    elif schema_key.choices:
+        attributes["type"] = click.Choice(list(schema_key.choices))
+    else:
+        attributes["metavar"] = metavar
+    return click.option(*declarations, **attributes)
+
+
+def _default_text(default: Any) -> str:
+    if isinstance(default, bool):
+        default = "on" if default else "off"
+    return f"default: {default}; " if default else ""
+
+
+def ledger_options(function: F) -> F:
+    """--db and --config, for every command that reads or writes the ledger."""
+    ledger = setting_option("--db", key="ledger.path", metavar="PATH", help="The ledger's file.")
+    return ledger(config_option(function))
+
+
+def config_option(function: F) -> F:
+    """--config alone, for commands that need no ledger."""
+
+    def remember(ctx: click.Context, _param: click.Parameter, given: Path | None) -> None:
+        if given is not None:
+            invocation_of(ctx).config_file = given
+
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        expose_value=False,
+        callback=remember,
+        help="Read this configuration file and no other.",
+    )(function)
+
+
+def file_option(function: F) -> F:
+    """-o/--output alone, for commands with one way to write their data."""
+
+    def remember(ctx: click.Context, _param: click.Parameter, given: Path | None) -> None:
+        if given is not None:
+            invocation_of(ctx).output_file = given
+
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        expose_value=False,
+        callback=remember,
+        help="Write the data to a file, whole or not at all.",
+    )(function)
+
+
+def output_options(*formats: str) -> Callable[[F], F]:
+    """--format and -o/--output; the first format is the default, all of them when none is named."""
+    allowed = formats or FORMATS
+
+    def remember_format(ctx: click.Context, _param: click.Parameter, given: str | None) -> None:
+        invocation = invocation_of(ctx)
+        if given is not None:
+            invocation.format = given
+        elif not invocation.format and not isinstance(ctx.command, click.Group):
+            invocation.format = allowed[0]
+        elif invocation.format and invocation.format not in allowed and not ctx.resilient_parsing:
+            raise UsageError(
+                f"{ctx.info_name}: no format {invocation.format!r} here", hint=f"one of {', '.join(allowed)}"
+            )
+
+    format_option = click.option(
+        "--format",
+        type=click.Choice(list(allowed)),
+        expose_value=False,
+        callback=remember_format,
+        help=f"How to write the data.  [default: {allowed[0]}]",
+    )
+    return lambda function: format_option(file_option(function))
+
+
+def unit_options(function: F) -> F:
+    """--units and --bits, for every command that shows sizes or rates."""
+    units = setting_option("--units", key="report.units", help="si: 1 kB = 1000 B; iec: 1 KiB = 1024 B.")
+    bits = setting_option("--bits/--bytes", key="report.bits", help="Rates in bits or in bytes.")
+    return units(bits(function))
+
+
+def zone_option(function: F) -> F:
+    """--tz, for every command that shows times or cuts days."""
+    return setting_option("--tz", key="report.tz", metavar="ZONE", help="Time zone, as in Europe/Berlin.")(
+        function
+    )
+
+
+def yes_option(function: F) -> F:
+    """--yes, passed as `yes`, for commands that ask before they change something; see `confirm`."""
+    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")(function)
+
+
+def dry_run_option(function: F) -> F:
+    """--dry-run, passed as `dry_run`, for commands that can say what they would do."""
+    return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(function)
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Whether to go ahead: asks on the terminal, on standard error, unless `yes`.
+
+    Raises:
+        UsageError: there is no terminal to ask on.
+    """
+    import sys
+
+    if yes:
+        return True
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError("this changes things and there is no terminal to ask on", hint="add --yes")
+    return click.confirm(question, err=True)

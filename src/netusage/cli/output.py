@@ -1,0 +1,93 @@
+"""Where a command's data goes: standard output, or a file that is either whole or not there."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+from netusage.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path  # the version and the help are to be quick
+
+STANDARD = "-"
+
+
+def note(text: str) -> None:
+    """Tell a person something that is no error: one line on standard error."""
+    stream = sys.stderr
+    if stream is not None:
+        try:
+            stream.write(f"netusage: {one_line(text)}\n")
+            stream.flush()
+        except (OSError, ValueError):  # there is nobody to tell
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what was not written go nowhere; otherwise the interpreter fails over it when it ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters, so that no name can forge a line or a colour."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+@contextmanager
+def open_output(file: "Path | None", *, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """A stream for a command's data: standard output without a file, else a file written whole or not at all.
+
+    The data goes to a new file beside the old one, which takes its place at the end; when the command fails, the
+    old one stays as it was. Line ends are written as given. Devices and pipes are written directly.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if file is None or str(file) == STANDARD:
+        yield sys.stdout
+        return
+    import stat
+    from pathlib import Path
+
+    target = Path(os.path.realpath(file))
+    try:
+        special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
+        if special:
+            with target.open("w", encoding=encoding, newline="") as stream:
+                yield stream
+            return
+        with _replacing(target, encoding) as stream:
+            yield stream
+    except OSError as error:
+        elsewhere = error.filename is not None and Path(os.fsdecode(error.filename)).parent != target.parent
+        if elsewhere or isinstance(error, BrokenPipeError):
+            raise
+        raise OutputError(
+            f"cannot write {file}: {error.strerror or error}", hint="name another file with -o FILE"
+        ) from error
+
+
+@contextmanager
+def _replacing(target: "Path", encoding: str) -> Iterator[TextIO]:
+    import shutil
+
+    part = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}.part")
+    # O_EXCL and the mode: the umask decides, as for any new file
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with os.fdopen(descriptor, "w", encoding=encoding, newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if target.exists():
+            shutil.copymode(target, part)
+        part.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise

@@ -1,0 +1,317 @@
+"""netusage report: usage by period."""
+
+import contextlib
+import gc
+import re
+from collections.abc import Iterator
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netusage.cli import options
+from netusage.cli.context import Invocation, pass_invocation
+
+if TYPE_CHECKING:
+    from netusage.render.columns import Column
+    from netusage.reports.usage import NamedPeak, Question, UsageReport, UsageRow
+
+KINDS = ("minute", "5min", "hour", "day", "week", "month", "year", "total", "top")
+_PERCENTILE = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,3}))?(?:th)?", re.ASCII)
+_WAYS = (("rx", "received"), ("tx", "sent"))
+
+
+@options.command(
+    "report",
+    examples=[
+        ("netusage report day --since 7d", "the last seven days"),
+        ("netusage report month --billing-day 15", "months as they are billed"),
+        ("netusage report hour --interface 'wl*'", "each wireless interface"),
+        ("netusage report month --percentile 95 --peak", "rates as traffic is billed"),
+        ("netusage report top --format json", "the busiest days, for a program"),
+    ],
+)
+@click.argument("period", type=click.Choice(KINDS))
+@click.option(
+    "--interface",
+    "interfaces",
+    metavar="GLOB",
+    multiple=True,
+    help="Rows for each interface of such a name, as in eth0 or 'wl*'; may be repeated.",
+)
+@click.option(
+    "--by",
+    type=click.Choice(["machine", "interface"]),
+    default="machine",
+    show_default=True,
+    help="One row for the machine's total, or rows for each interface.",
+)
+@click.option("--since", metavar="WHEN", help="From when: 2026-11-20, 7d, today, 2026-11-20T13:00 ...")
+@click.option("--until", metavar="WHEN", help="Until when, likewise; a day or month named here is included.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help="At most so many periods, the latest ones.",
+)
+@click.option("--peak", is_flag=True, help="The highest rate within each period, and when it was.")
+@click.option("--percentile", metavar="N", help="The Nth percentile of rates over five minutes, as in 95.")
+@options.setting_option(
+    "--billing-day", key="report.billing_day", metavar="N", help="Day on which a month begins."
+)
+@options.setting_option("--week-start", key="report.week_start", help="Day on which a week begins.")
+@options.ledger_options
+@options.output_options(*options.FORMATS)
+@options.unit_options
+@options.zone_option
+@pass_invocation
+def command(  # noqa: PLR0917  # click passes them by name
+    inv: Invocation,
+    period: str,
+    interfaces: tuple[str, ...],
+    by: str,
+    since: str | None,
+    until: str | None,
+    limit: int | None,
+    peak: bool,
+    percentile: str | None,
+) -> None:
+    """Usage per minute, hour, day, week, month, year, in total, or of the busiest days.
+
+    Days, weeks and months are those of the time zone. Rows are whole periods that cover the time asked for. Bytes
+    whose time within a stretch is not known (no recorder was running, the machine slept) are spread over it in
+    proportion to time, and reported as estimated as well.
+    """
+    import sys
+    import time
+    from typing import get_args
+
+    from netusage.ledger.reader import LedgerReader
+    from netusage.periods import parse_instant, zone
+    from netusage.render.progress import progress
+    from netusage.reports.usage import Question, ReportKind, report
+    from netusage.settings.schema import Weekday
+
+    settings = inv.settings
+    where = zone(settings.report.tz or None)
+    now_s = int(time.time())
+    question = Question(
+        kind=ReportKind(period),
+        zone=where,
+        now_s=now_s,
+        patterns=interfaces or (("*",) if by == "interface" else ()),
+        overrides=settings.interfaces,
+        since_s=None if since is None else parse_instant(since, now_s, where),
+        until_s=None if until is None else parse_instant(until, now_s, where, end=True),
+        limit=limit,
+        billing_day=settings.report.billing_day,
+        week_start=get_args(Weekday).index(settings.report.week_start),
+        peak=peak,
+        percentile=None if percentile is None else parse_percentile(percentile),
+    )
+    path = str(inv.ledger_path(for_reading=True))
+    with _no_collections():
+        with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
+            reader.on_progress(lambda: advance(0))
+            answer = report(reader, question)
+        _write(inv, answer, path)
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    """Rows have no cycles: looking through thousands of them for garbage would take as long as making them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def parse_percentile(text: str) -> int:
+    """A percentile in thousandths.
+
+    Raises:
+        UsageError: not a number above 0 and up to 100.
+    """
+    from netusage.errors import UsageError
+
+    match = _PERCENTILE.fullmatch(text.strip())
+    thousandths = int(match[1]) * 1000 + int((match[2] or "").ljust(3, "0")) if match else 0
+    if not 1 <= thousandths <= 100_000:
+        raise UsageError(
+            f"--percentile {text!r} is not a percentile", hint="use a number above 0 and up to 100, as in 95"
+        )
+    return thousandths
+
+
+def _write(inv: Invocation, answer: "UsageReport", path: str) -> None:
+    import os
+
+    from netusage.render.context import detect
+    from netusage.render.formats import render
+
+    question, settings = answer.question, inv.settings.report
+    people = inv.format in ("table", "markdown")
+    columns = _columns_for_people(answer) if people else list(_columns_for_programs(question))
+    rows = _rows_for_people(answer) if people else (_row(row, question) for row in answer.rows)
+    with inv.output() as out:
+        context = detect(out, os.environ, units=settings.units, bits=settings.bits, zone=question.zone)
+        render(inv.format, columns, rows, envelope=_envelope(answer, path), context=context, stream=out)
+
+
+# ---- For programs -----------------------------------------------------------------------------------------------
+
+
+def _envelope(answer: "UsageReport", path: str) -> dict[str, Any]:
+    from netusage.periods import isoformat
+
+    question = answer.question
+    return {
+        "report": question.kind.value,
+        "timezone": str(question.zone),
+        "start": isoformat(answer.start_s, question.zone),
+        "end": isoformat(answer.end_s, question.zone),
+        "interface_filter": list(question.patterns),
+        "billing_day": question.billing_day,
+        "ledger": path,
+    }
+
+
+def _columns_for_programs(question: "Question") -> Iterator["Column"]:
+    from netusage.render.columns import Column
+
+    yield from (
+        Column("start", "Start", "time"),
+        Column("end", "End", "time"),
+        Column("interface", "Interface"),
+    )
+    for key in (
+        "rx_bytes",
+        "tx_bytes",
+        "rx_packets",
+        "tx_packets",
+        "estimated_rx_bytes",
+        "estimated_tx_bytes",
+    ):
+        yield Column(key, key, "int")
+    if question.peak:
+        for way, _ in _WAYS:
+            for key in ("bytes_per_second", "at", "within_seconds", "interface"):
+                yield Column(f"peak_{way}_{key}", key)
+    if question.percentile is not None:
+        for key in ("", "_rx_bytes_per_second", "_tx_bytes_per_second", "_bucket_seconds"):
+            yield Column(f"percentile{key}", key)
+
+
+def _row(row: "UsageRow", question: "Question") -> dict[str, Any]:
+    from netusage.periods import isoformat
+
+    found: dict[str, Any] = {
+        "start": isoformat(row.start_s, question.zone),
+        "end": isoformat(row.end_s, question.zone),
+        "interface": row.interface,
+        **row.usage._asdict(),
+    }
+    if question.peak:
+        for (way, _), peak in zip(_WAYS, (row.rx_peak, row.tx_peak), strict=True):
+            found |= _peak(f"peak_{way}", peak, question.zone)
+    if question.percentile is not None and row.percentile is not None:
+        found["percentile"] = _percent(question.percentile)
+        found["percentile_rx_bytes_per_second"] = row.percentile.rx
+        found["percentile_tx_bytes_per_second"] = row.percentile.tx
+        found["percentile_bucket_seconds"] = row.percentile.width_s
+    return found
+
+
+def _peak(key: str, peak: "NamedPeak | None", zone: tzinfo) -> dict[str, Any]:
+    from netusage.periods import isoformat
+
+    return {
+        f"{key}_bytes_per_second": peak.rate if peak else None,
+        f"{key}_at": isoformat(peak.at_s, zone) if peak else None,
+        f"{key}_within_seconds": peak.width_s if peak else None,
+        f"{key}_interface": peak.interface if peak else None,
+    }
+
+
+def _percent(thousandths: int) -> int | float:
+    return thousandths / 1000 if thousandths % 1000 else thousandths // 1000
+
+
+# ---- For people -------------------------------------------------------------------------------------------------
+
+
+def _columns_for_people(answer: "UsageReport") -> list["Column"]:
+    from netusage.render.columns import Column
+
+    question = answer.question
+    columns = [Column("period", question.cut.value.capitalize(), _period_kind(question))]
+    if question.cut.value == "total":
+        columns = [Column("period", "From", "time"), Column("end", "Until", "time")]
+    if question.patterns:
+        columns.append(Column("interface", "Interface"))
+    columns += [
+        Column("rx", "Received", "bytes"),
+        Column("tx", "Sent", "bytes"),
+        Column("both", "Total", "bytes"),
+        Column("average", "Average", "rate"),
+    ]
+    if question.peak:
+        columns += [Column(f"{way}_peak", f"Peak {name}", "rate") for way, name in _WAYS]
+    if question.percentile is not None:
+        columns += [
+            Column(f"{way}_percentile", f"{_percent(question.percentile)}th {name}", "rate")
+            for way, name in _WAYS
+        ]
+    if answer.has_estimates:
+        columns.append(Column("estimated", "Estimated", "bytes"))
+    return columns
+
+
+def _period_kind(question: "Question") -> Any:
+    if question.cut.value in ("minute", "5min", "hour", "total"):
+        return "time"
+    return "text" if _has_name(question) else "date"
+
+
+def _has_name(question: "Question") -> bool:
+    """Whether the period has a name of its own, as 2026-11."""
+    return question.cut.value == "year" or (question.cut.value == "month" and question.billing_day == 1)
+
+
+def _rows_for_people(answer: "UsageReport") -> Iterator[dict[str, Any]]:
+    from netusage.periods import isoformat
+
+    question = answer.question
+    is_total = question.cut.value == "total"
+    letters = None if not _has_name(question) else 4 if question.cut.value == "year" else 7
+    for row in answer.rows:
+        cells = _cells(row)
+        cells["period"] = isoformat(row.start_s, question.zone)[:letters]
+        if is_total:
+            cells["end"] = isoformat(row.end_s, question.zone)
+        yield cells
+    if not is_total:
+        for row in answer.totals:
+            yield _cells(row) | {"period": "total"}
+
+
+def _cells(row: "UsageRow") -> dict[str, Any]:
+    usage, percentile = row.usage, row.percentile
+    cells: dict[str, Any] = {
+        "interface": row.interface,
+        "rx": usage.rx_bytes,
+        "tx": usage.tx_bytes,
+        "both": usage.total_bytes,
+        "average": row.bytes_per_second,
+        "estimated": usage.estimated_bytes or None,
+    }
+    if row.rx_peak is not None:
+        cells["rx_peak"] = row.rx_peak.rate
+    if row.tx_peak is not None:
+        cells["tx_peak"] = row.tx_peak.rate
+    if percentile is not None:
+        cells["rx_percentile"], cells["tx_percentile"] = percentile.rx, percentile.tx
+    return cells

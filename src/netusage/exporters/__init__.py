@@ -1,0 +1,1 @@
+"""Data that leaves the ledger or the recorder as files in other formats."""

@@ -1,0 +1,179 @@
+"""What the ledger answers with: plain records, without a connection behind them.
+
+Units as in `netusage.model`; `_us` and `_s` are UTC. Records that come by the thousand are named tuples.
+"""
+
+from typing import NamedTuple
+
+from netusage.ledger.lock import Holder
+from netusage.model import Counters
+
+
+class LedgerState(NamedTuple):
+    """The ledger's own row.
+
+    sealed_until_s: quarters before it are summed up; from it on, minutes are the record.
+    minutes_from_s: minutes before it have been dropped.
+    change: the last change number that was given.
+    """
+
+    identity: str
+    created_us: int
+    change: int
+    sealed_until_s: int
+    minutes_from_s: int
+
+
+class InterfaceRecord(NamedTuple):
+    """One interface, that is one name and kind.
+
+    counted, reason: whether the recorder counts it in the machine's total, and the rule that says so.
+    last_seen_us: for a living one, the last reading.
+    totals: everything that was recorded for it.
+    living: it had not gone away when it was last looked at.
+    """
+
+    id: int
+    name: str
+    kind: str
+    up: bool
+    counted: bool
+    reason: str
+    first_seen_us: int
+    last_seen_us: int
+    totals: Counters
+    living: bool
+
+
+class Usage(NamedTuple):
+    """What was counted in one period; the estimated bytes are part of the others, not beside them."""
+
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    rx_packets: int = 0
+    tx_packets: int = 0
+    estimated_rx_bytes: int = 0
+    estimated_tx_bytes: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """Received and sent."""
+        return self.rx_bytes + self.tx_bytes
+
+    @property
+    def estimated_bytes(self) -> int:
+        """Received and sent, as far as their time is estimated."""
+        return self.estimated_rx_bytes + self.estimated_tx_bytes
+
+    @property
+    def estimated_share(self) -> float | None:
+        """The estimated part of all bytes, 0 to 1; None when nothing was counted."""
+        return self.estimated_bytes / self.total_bytes if self.total_bytes else None
+
+    def plus(self, other: "Usage") -> "Usage":
+        """The sum of both."""
+        return Usage(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+NO_USAGE = Usage()
+
+
+class Peak(NamedTuple):
+    """The highest rate of one interface in a period.
+
+    rate: bytes per second, between two readings.
+    at_s, width_s: the minute or the quarter of an hour in which it was.
+    interface_id: whose it was.
+    """
+
+    rate: int
+    at_s: int
+    width_s: int
+    interface_id: int
+
+
+class Peaks(NamedTuple):
+    """The peaks of both directions; None where no rate is known."""
+
+    rx: Peak | None = None
+    tx: Peak | None = None
+
+
+class SpanRecord(NamedTuple):
+    """Bytes that are known, and not when between `start_us` and `end_us` they were counted."""
+
+    interface_id: int
+    start_us: int
+    end_us: int
+    rx_bytes: int
+    tx_bytes: int
+    rx_packets: int
+    tx_packets: int
+    kind: str
+
+
+class GapRecord(NamedTuple):
+    """A declared gap, see `netusage.model.Gap`; `interface` is "" when it concerns all."""
+
+    start_us: int
+    end_us: int
+    kind: str
+    lossy: bool
+    interface: str
+    note: str
+
+
+class WatchedRecord(NamedTuple):
+    """A stretch without a break in the readings."""
+
+    start_us: int
+    end_us: int
+    run_id: int
+
+
+class StepRecord(NamedTuple):
+    """The wall clock moved: it would have shown `expected_us` and showed `actual_us`."""
+
+    run_id: int
+    boot_ns: int
+    expected_us: int
+    actual_us: int
+
+
+class RunRecord(NamedTuple):
+    """One life of a recorder.
+
+    last_us: its last committed reading.
+    ended: why it stopped; None while it runs, and when it was killed.
+    """
+
+    id: int
+    boot_id: str
+    namespace: int
+    machine: str
+    started_us: int
+    last_us: int
+    ended: str | None
+    source: str
+    samples: int
+    failed_samples: int
+    late_samples: int
+    events: int
+    commits: int
+    failed_commits: int
+    commit_total_us: int
+    commit_max_us: int
+
+
+class RecorderState(NamedTuple):
+    """Who records now, and what the last recorder left; each None when there is none."""
+
+    holder: Holder | None
+    last_run: RunRecord | None
+
+
+class BootRecord(NamedTuple):
+    """What was counted since one boot: when it began, and the counters by interface."""
+
+    boot_us: int
+    recorded: dict[int, Counters]

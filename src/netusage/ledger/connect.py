@@ -1,0 +1,205 @@
+"""Opening the ledger's file, and SQLite's errors in this project's words.
+
+Facts from SQLite's documentation: a WAL database without its -wal and -shm files can be read without write
+permission only as `immutable`; bytes 28..31 of the header hold the size in pages as of the last checkpoint.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+
+from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError, NoDataError
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+@contextlib.contextmanager
+def translated(path: str, doing: str) -> Iterator[None]:
+    """Turn SQLite's errors inside the block into this project's.
+
+    Raises:
+        LedgerBusyError: locked, full, read-only or an input/output error: may pass.
+        LedgerCorruptError: the file is damaged or no database.
+        LedgerError: anything else SQLite has to say.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _CORRUPT:
+            hint = f"see what is left with: netusage repair --db {path} --dry-run"
+            raise LedgerCorruptError(f"the ledger {path} is damaged ({error})", hint=hint) from error
+        if code in _BUSY:
+            hint = "another program is holding it; try again"
+            raise LedgerBusyError(f"cannot {doing} the ledger {path}: it is locked", hint=hint) from error
+        if code in _PASSING:
+            hint = "check free space and permissions of its directory"
+            raise LedgerBusyError(f"cannot {doing} the ledger {path}: {error}", hint=hint) from error
+        raise LedgerError(f"cannot {doing} the ledger {path}: {error}") from error
+    except OverflowError as error:
+        raise LedgerError(f"cannot {doing} the ledger {path}: a number is beyond 2^63") from error
+
+
+def connect_writer(path: str, *, busy_ms: int) -> sqlite3.Connection:
+    """Open (or create) the file for the one recorder. `busy_ms`: how long a locked database is waited for."""
+    connection = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
+    try:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",  # a commit survives a power cut
+            "cache_size = -512",
+            "journal_size_limit = 1048576",
+            "trusted_schema = OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: str) -> tuple[sqlite3.Connection, str | None]:
+    """Open the file for reading only; it is never changed.
+
+    Returns:
+        The connection, and a temporary directory to remove after closing it: a reader without write permission
+        cannot replay the log of a killed recorder, so it reads a private copy then.
+
+    Raises:
+        NoDataError: there is no such file.
+        LedgerError: it cannot be opened.
+    """
+    if not os.path.exists(path):
+        hint = "start recording with: netusage daemon (or netusage track); choose another file with --db"
+        raise NoDataError(f"there is no ledger at {path}", hint=hint)
+    if not os.access(path, os.R_OK):
+        hint = "read it as its owner (sudo), or choose another file with --db"
+        raise LedgerError(f"no permission to read the ledger {path}", hint=hint)
+    uri = _uri(path)
+    log = f"{path}-wal"
+    if not os.path.exists(log) and not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+        return _reader(f"{uri}?immutable=1", path), None
+    try:
+        return _reader(f"{uri}?mode=ro", path), None
+    except LedgerBusyError:
+        if not os.path.exists(log):
+            raise
+    return _reader_of_copy(path, log)
+
+
+def _reader_of_copy(path: str, log: str) -> tuple[sqlite3.Connection, str]:
+    import shutil  # noqa: PLC0415  # rarely needed, and the summary is to be quick
+    import tempfile  # noqa: PLC0415  # as above
+
+    copy = tempfile.mkdtemp(prefix="netusage-")
+    try:
+        target = os.path.join(copy, "ledger.db")
+        shutil.copyfile(path, target)
+        shutil.copyfile(log, f"{target}-wal")
+        return _reader(_uri(target), path), copy
+    except OSError as error:
+        remove_copy(copy)
+        raise LedgerError(f"cannot read the ledger {path}: {error}") from error
+    except BaseException:
+        remove_copy(copy)
+        raise
+
+
+def _uri(path: str) -> str:
+    """The file's name as SQLite wants it in a URI."""
+    name = os.path.abspath(path).replace(os.sep, "/")
+    for special in "%?#":
+        name = name.replace(special, f"%{ord(special):02x}")
+    return f"file:///{name.removeprefix('/')}"
+
+
+def guard(path: str) -> sqlite3.Connection:
+    """A read-only connection that has looked at the file: while it is open, closing others writes nothing."""
+    connection = sqlite3.connect(f"{_uri(path)}?mode=ro", uri=True, isolation_level=None)
+    with contextlib.suppress(sqlite3.DatabaseError):
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return connection
+
+
+def remove_copy(copy: str | None) -> None:
+    """Remove the private copy that `connect_reader` may have made."""
+    if copy is not None:
+        import shutil  # noqa: PLC0415  # as above
+
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+def _reader(uri: str, path: str) -> sqlite3.Connection:
+    with translated(path, "read"):
+        connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None)
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def is_truncated(path: str) -> bool:
+    """Whether the file is shorter than its own header says (and no log could still hold the rest)."""
+    try:
+        size = os.stat(path).st_size
+        with open(path, "rb") as file:
+            header = file.read(100)
+    except OSError:
+        return False
+    if size == 0 or _size(f"{path}-wal"):
+        return False
+    if len(header) < 100:  # the length of a SQLite header
+        return True
+    page = int.from_bytes(header[16:18], "big")
+    page = 65536 if page == 1 else page
+    return header.startswith(b"SQLite format 3\0") and int.from_bytes(header[28:32], "big") * page > size
+
+
+def _size(path: str) -> int:
+    """Bytes of a file; 0 when there is none. A reader may leave an empty log behind."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def is_strange(path: str) -> bool:
+    """Whether the file holds something that is no SQLite database at all."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(16)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        hint = "choose another file with --db, or run it with administrative privileges"
+        raise LedgerError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    return header not in (b"", b"SQLite format 3\0")
+
+
+def set_aside(path: str, stamp: str) -> str:
+    """Rename a damaged ledger and its log out of the way, and tell the new name. Nothing is overwritten.
+
+    stamp: a time for the name, such as 20260131T120000Z.
+
+    Raises:
+        LedgerError: it could not be renamed.
+    """
+    target = f"{path}.set-aside-{stamp}"
+    number = 1
+    while os.path.exists(target):
+        number += 1
+        target = f"{path}.set-aside-{stamp}-{number}"
+    try:
+        os.rename(path, target)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path + suffix, target + suffix)
+    except OSError as error:
+        raise LedgerError(f"cannot set the damaged ledger {path} aside: {error}") from error
+    return target

@@ -1,0 +1,285 @@
+"""The ledger for those who ask: one consistent snapshot, whoever records meanwhile; the file is never changed.
+
+Sums over periods are in `usage_queries`, rates in `rate_queries`, the busiest periods in `busiest`.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from netusage.errors import LedgerError, NoDataError
+from netusage.ledger import connect, lock, schema, usage_queries
+from netusage.ledger.answers import (
+    BootRecord,
+    GapRecord,
+    InterfaceRecord,
+    LedgerState,
+    Peaks,
+    RecorderState,
+    RunRecord,
+    SpanRecord,
+    StepRecord,
+    Usage,
+    WatchedRecord,
+)
+from netusage.model import US, Counters
+
+_INTERFACES = """
+SELECT i.*, alive.last_us FROM interface i LEFT JOIN (
+  SELECT e.interface_id, max(r.last_us) AS last_us
+  FROM epoch e JOIN (SELECT place_id, max(last_us) AS last_us FROM run GROUP BY place_id) r ON r.place_id = e.place_id
+  WHERE e.closed_us IS NULL GROUP BY e.interface_id) alive ON alive.interface_id = i.id
+ORDER BY i.name, i.kind
+"""
+_RUNS = """
+SELECT r.id, p.boot_id, p.namespace, p.machine, r.started_us, r.last_us, r.ended, r.source, r.samples, r.failed_samples,
+  r.late_samples, r.events, r.commits, r.failed_commits, r.commit_total_us, r.commit_max_us
+FROM run r JOIN place p ON p.id = r.place_id ORDER BY r.id
+"""
+_SINCE_BOOT = """
+SELECT e.interface_id, e.recorded_rx_bytes, e.recorded_tx_bytes, e.recorded_rx_packets, e.recorded_tx_packets
+FROM epoch e JOIN place p ON p.id = e.place_id WHERE p.boot_id = ?
+"""
+_FIRST_OF_INTERFACE = """
+SELECT min((SELECT min(start_s) FROM quarter WHERE interface_id = i.id)),
+  max((SELECT max(start_s) FROM quarter WHERE interface_id = i.id)) + 900 FROM interface i
+"""
+_PROGRESS_STEPS = 200_000  # of SQLite's machine: some milliseconds
+
+
+class LedgerReader:
+    """Reads a ledger; a context manager. All answers come from the moment at which it was opened.
+
+    Args:
+        path: the ledger's file.
+
+    Attributes:
+        state: the ledger's own row.
+
+    Raises:
+        NoDataError: there is no ledger, or nothing in it yet.
+        LedgerNewerError: it belongs to a newer version or another program.
+        LedgerCorruptError: the file is damaged; any method may find that out.
+        LedgerError: it cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._interruption: BaseException | None = None
+        self._connection, self._copy = connect.connect_reader(path)
+        try:
+            self._connection.text_factory = _text
+            with connect.translated(path, "read"):
+                version = schema.check_version(self._connection, path)
+                self._connection.execute("PRAGMA temp_store = MEMORY")
+                self._connection.execute("BEGIN")
+                self.state = self._read_state(version)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; may be called twice."""
+        self._connection.close()
+        connect.remove_copy(self._copy)
+        self._copy = None
+
+    def on_progress(self, call: Callable[[], object]) -> None:
+        """Have something called every few milliseconds of a long query; what it raises ends the query."""
+
+        def tick() -> int:
+            try:
+                call()
+            except BaseException as error:  # noqa: BLE001  # SQLite's C code stands between here and the caller
+                self._interruption = error
+                return 1
+            return 0
+
+        self._connection.set_progress_handler(tick, _PROGRESS_STEPS)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, with SQLite's errors in this project's words; for the modules of this package."""
+        try:
+            with connect.translated(self.path, "read"):
+                yield self._connection
+        except LedgerError as error:
+            if self._interruption is not None:
+                raise self._interruption from None
+            if getattr(error.__cause__, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                raise KeyboardInterrupt from None  # it came before the handler could note it
+            raise
+
+    @property
+    def minutes_from_s(self) -> int:
+        """From this quarter of an hour on, its minutes are kept as well."""
+        return usage_queries.minutes_from(self.state)
+
+    def extent(self) -> tuple[int, int] | None:
+        """From when to when (UTC seconds, exclusive) anything is recorded; None when nothing is.
+
+        The end may lie ahead of the present: a clock that went wrong has written there.
+        """
+        first, last = self._all(_FIRST_OF_INTERFACE)[0]
+        found = [first, last]
+        found += self._all(
+            "SELECT min(start_s), max(start_s) + 60 FROM minute WHERE start_s >= ?", self.state.sealed_until_s
+        )[0]
+        start_us, end_us = self._all("SELECT min(start_us), max(end_us) FROM span")[0]
+        if start_us is not None:
+            found += [start_us // US, -(-end_us // US)]
+        known = [at for at in found if at is not None]
+        return (min(known), max(known)) if known else None
+
+    def interfaces(self) -> list[InterfaceRecord]:
+        """Every interface that was ever seen, by name and kind."""
+        return [
+            InterfaceRecord(
+                id=row[0],
+                name=row[1],
+                kind=row[2],
+                up=bool(row[3]),
+                counted=bool(row[4]),
+                reason=row[5],
+                first_seen_us=row[6],
+                last_seen_us=max(row[7], row[12] or row[7]),
+                totals=Counters(*row[8:12]),
+                living=row[12] is not None,
+            )
+            for row in self._all(_INTERFACES)
+        ]
+
+    def usage(self, groups: Sequence[Sequence[int]], edges: Sequence[int]) -> list[list[Usage]]:
+        """What groups of interfaces counted between every two neighbouring edges.
+
+        Parts of one stretch add up exactly to the whole of it, whatever the edges are.
+
+        Args:
+            groups: numbers of interfaces; none may be in two groups.
+            edges: ascending UTC seconds, multiples of 60.
+
+        Returns:
+            For each group, one `Usage` less than there are edges.
+        """
+        with self.reading() as connection:
+            return usage_queries.usage(connection, self.state, groups, edges)
+
+    def peaks(self, groups: Sequence[Sequence[int]], edges: Sequence[int]) -> list[list[Peaks]]:
+        """The highest rate of any one interface of each group between every two edges; arguments as for `usage`."""
+        from netusage.ledger import rate_queries  # noqa: PLC0415  # most questions do without
+
+        with self.reading() as connection:
+            return rate_queries.peaks(connection, self.state, groups, edges)
+
+    def slots(
+        self, groups: Sequence[Sequence[int]], start_s: int, end_s: int, width_s: int
+    ) -> list[tuple[list[int], list[int]]]:
+        """Received and sent bytes by slots of `width_s` (300 where minutes are kept, or 900), for percentiles.
+
+        Args:
+            groups: as for `usage`.
+            start_s: UTC seconds, a multiple of the width.
+            end_s: as `start_s`.
+            width_s: seconds.
+
+        Returns:
+            For each group, the received and the sent bytes of every slot.
+        """
+        from netusage.ledger import rate_queries  # noqa: PLC0415  # most questions do without
+
+        with self.reading() as connection:
+            return rate_queries.slots(connection, groups, start_s, end_s, width_s)
+
+    def busiest(self, ids: Sequence[int], edges: Sequence[int], count: int) -> list[tuple[int, Usage]]:
+        """The `count` periods with the most bytes in both directions, the busiest first.
+
+        Args:
+            ids: numbers of interfaces, taken together.
+            edges: as for `usage`.
+            count: how many.
+
+        Returns:
+            The number of the period (of the edge at which it starts) and its usage; none without bytes.
+        """
+        from netusage.ledger import busiest  # noqa: PLC0415  # most questions do without
+
+        with self.reading() as connection:
+            return busiest.busiest(connection, self.state, ids, edges, count)
+
+    def spans(self, since_us: int, until_us: int) -> list[SpanRecord]:
+        """The estimated stretches that overlap [since, until)."""
+        sql = """SELECT interface_id, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets, kind
+                 FROM span WHERE start_us < ? AND end_us > ? ORDER BY start_us, id"""
+        return [SpanRecord(*row) for row in self._all(sql, until_us, since_us)]
+
+    def estimated(self) -> dict[int, tuple[int, int]]:
+        """Received and sent bytes of all estimated stretches, by interface."""
+        rows = self._all("SELECT interface_id, sum(rx_bytes), sum(tx_bytes) FROM span GROUP BY interface_id")
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def gaps(self, since_us: int, until_us: int) -> list[GapRecord]:
+        """The declared gaps that touch [since, until), by start; one without length counts where it is."""
+        sql = """SELECT start_us, end_us, kind, lossy, interface, note FROM gap
+                 WHERE start_us < ? AND (end_us > ? OR start_us >= ?) ORDER BY start_us, id"""
+        rows = self._all(sql, until_us, since_us, since_us)
+        return [GapRecord(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows]
+
+    def watched(self, since_us: int, until_us: int) -> list[WatchedRecord]:
+        """The watched stretches that overlap [since, until), by start."""
+        sql = "SELECT start_us, end_us, run_id FROM watched WHERE start_us < ? AND end_us > ? ORDER BY start_us, id"
+        return [WatchedRecord(*row) for row in self._all(sql, until_us, since_us)]
+
+    def runs(self) -> list[RunRecord]:
+        """Every life of a recorder, the oldest first."""
+        return [RunRecord(*row) for row in self._all(_RUNS)]
+
+    def clock_steps(self, since_us: int, until_us: int) -> list[StepRecord]:
+        """The steps of the wall clock that led to or from a time in [since, until), in the order in which they were."""
+        sql = """SELECT run_id, boot_ns, expected_us, actual_us FROM clock_step
+                 WHERE (expected_us >= ?1 AND expected_us < ?2) OR (actual_us >= ?1 AND actual_us < ?2) ORDER BY id"""
+        return [StepRecord(*row) for row in self._all(sql, since_us, until_us)]
+
+    def since_boot(self, boot_id: str) -> BootRecord | None:
+        """What the interfaces counted since a boot, in all network namespaces; None when nobody recorded since it."""
+        boot_us = self._all("SELECT min(boot_us) FROM place WHERE boot_id = ?", boot_id)[0][0]
+        if boot_us is None:
+            return None
+        recorded: dict[int, Counters] = {}
+        for row in self._all(_SINCE_BOOT, boot_id):
+            recorded[row[0]] = recorded.get(row[0], Counters()).plus(Counters(*row[1:]))
+        return BootRecord(boot_us, recorded)
+
+    def recorder(self) -> RecorderState:
+        """Whether a recorder holds the ledger now, and the last run in it."""
+        rows = self._all(_RUNS + " DESC LIMIT 1")
+        return RecorderState(lock.holder(self.path), RunRecord(*rows[0]) if rows else None)
+
+    def _read_state(self, version: int) -> LedgerState:
+        rows = (
+            self._all("SELECT identity, created_us, change, sealed_until_s, minutes_from_s FROM ledger")
+            if version
+            else []
+        )
+        if not rows:
+            hint = "start recording with: netusage daemon (or netusage track)"
+            raise NoDataError(f"nothing has been recorded in the ledger {self.path} yet", hint=hint)
+        return LedgerState(*rows[0])
+
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        with self.reading() as connection, contextlib.closing(connection.execute(sql, values)) as rows:
+            return rows.fetchall()
+
+
+def _text(raw: bytes) -> str:
+    """Text; what is none, in a damaged file, stays visible as such."""
+    return raw.decode("utf-8", "backslashreplace")

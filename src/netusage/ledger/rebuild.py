@@ -1,0 +1,373 @@
+"""Making a sound ledger of rows that were rescued: what follows from other rows is computed anew.
+
+The entries (quarters, minutes after the last sealed quarter, spans) decide what is recorded. Totals and odometers
+follow from them. Where the epochs say that more was counted than there are entries, the difference is lost: the
+epochs begin to count later by that much, and a gap declares it. Where they say less, an epoch is added for the rest.
+"""
+
+import contextlib
+import itertools
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple
+
+from netusage.ledger.rescue import Lost
+from netusage.ledger.schema import ODOMETER_S
+from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Counters, GapKind
+
+_MOST_STRETCHES = 200  # that are declared one by one
+_AT_ONCE = 5000
+_DAY_S = 86_400
+
+_COLUMNS = Counters._fields
+_SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
+_RECORDED = ", ".join(f"coalesce(sum(recorded_{column}), 0)" for column in _COLUMNS)
+_PARTS = (
+    ("interface", "interface_id", ("epoch", "minute", "quarter", "span")),
+    ("place", "place_id", ("epoch", "run")),
+)
+_ODOMETERS = f"""
+INSERT INTO odometer
+SELECT interface_id, (cell + 1) * {ODOMETER_S},
+  {", ".join(f"sum({column}) OVER (PARTITION BY interface_id ORDER BY cell)" for column in _COLUMNS)}
+FROM (SELECT interface_id, start_s / {ODOMETER_S} AS cell,
+  {", ".join(f"sum({column}) AS {column}" for column in _COLUMNS)} FROM quarter GROUP BY interface_id, cell)
+WHERE (cell + 1) * {ODOMETER_S} <= (SELECT sealed_until_s FROM ledger)
+"""  # noqa: S608  # fixed texts, here and below
+_OF_MINUTES = f"""
+SELECT interface_id, start_s / {QUARTER_S} * {QUARTER_S} AS quarter_s, {_SUMS}, max(peak_rx), max(peak_tx)
+FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY interface_id, quarter_s
+"""  # noqa: S608
+_KEPT_QUARTERS = f"""
+SELECT q.interface_id, q.start_s, {", ".join(f"q.{column}" for column in _COLUMNS)}, q.peak_rx, q.peak_tx
+FROM interface i CROSS JOIN quarter q ON q.interface_id = i.id AND q.start_s >= ? AND q.start_s < ?
+"""  # noqa: S608
+_NEWEST_QUARTER = """
+SELECT max(start_s) FROM quarter
+WHERE start_s >= ? AND start_s < ? AND (rx_bytes OR tx_bytes OR rx_packets OR tx_packets)
+"""
+_ENTRIES = f"""
+SELECT {_SUMS} FROM (
+  SELECT {", ".join(_COLUMNS)} FROM quarter WHERE interface_id = ?1
+  UNION ALL SELECT {", ".join(_COLUMNS)} FROM span WHERE interface_id = ?1
+  UNION ALL SELECT {", ".join(_COLUMNS)} FROM minute
+    WHERE interface_id = ?1 AND start_s >= (SELECT sealed_until_s FROM ledger))
+"""  # noqa: S608
+_WRONG_CHANGES = """
+SELECT kind, part, key FROM (
+  SELECT kind, part, key, change, row_number() OVER (PARTITION BY change) AS nth FROM (
+    SELECT 'quarter' AS kind, interface_id AS part, start_s AS key, change FROM quarter
+    UNION ALL SELECT 'span', 0, id, change FROM span))
+WHERE nth > 1 OR change < 1 OR change > ?
+"""
+
+
+class Adjusted(NamedTuple):
+    """What did not add up for one interface.
+
+    lost: counted by the kernel, and in no entry any more.
+    surplus: in the entries, and in no epoch any more.
+    """
+
+    name: str
+    lost: Counters
+    surplus: Counters
+
+
+class Rebuild:
+    """Works on a fresh ledger that holds the rescued rows.
+
+    Args:
+        connection: the fresh ledger, open for writing, inside a transaction.
+        lost: the keys that could not be rescued.
+        doubtful: tables of which rows are missing.
+        now_us: the present, UTC microseconds.
+        boot_id: the running boot.
+
+    Attributes:
+        notes: what was done, a line each.
+        adjusted: what did not add up.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        lost: Sequence[Lost],
+        doubtful: AbstractSet[str],
+        *,
+        now_us: int,
+        boot_id: str,
+    ) -> None:
+        self._execute = connection.execute
+        self._lost = lost
+        self._doubtful = doubtful
+        self._boot_id = boot_id
+        self._now_us = now_us
+        self._suspect_epochs: set[int] = set()
+        self.notes: list[str] = []
+        self.adjusted: list[Adjusted] = []
+
+    def run(self) -> None:
+        """Make everything sound."""
+        self._stand_ins()
+        self._own_row()
+        self._quarters()
+        self._change_numbers()
+        made = self._execute(_ODOMETERS).rowcount
+        self._note("computed {} odometers anew", made)
+        self._epochs()
+        for number, name in self._execute("SELECT id, name FROM interface ORDER BY id").fetchall():
+            self._reconcile(number, name)
+        self._close_epochs_without_baseline()
+
+    def _note(self, text: str, count: int) -> None:
+        if count:
+            self.notes.append(text.format(f"{count:,}"))
+
+    # ---- Rows that others need ----------------------------------------------------------------------------------
+
+    def _stand_ins(self) -> None:
+        """Interfaces and places that rows belong to and that could not be read get a row without a name."""
+        for parent, column, children in _PARTS:
+            belonging = " UNION ".join(f"SELECT {column} FROM {child}" for child in children)  # noqa: S608
+            sql = f"SELECT * FROM ({belonging}) EXCEPT SELECT id FROM {parent}"  # noqa: S608
+            missing = [row[0] for row in self._execute(sql).fetchall()]
+            for number in missing:
+                self._stand_in(parent, number)
+            self._note(f"{{}} rows of {parent} stand in for lost ones", len(missing))
+        for table in ("watched", "clock_step"):
+            sql = f"DELETE FROM {table} WHERE run_id NOT IN (SELECT id FROM run)"  # noqa: S608
+            self._note(f"{{}} rows of {table} belonged to a lost run", self._execute(sql).rowcount)
+
+    def _stand_in(self, parent: str, number: int) -> None:
+        if parent == "place":
+            self._execute("INSERT INTO place VALUES (?, ?, 0, '', 0)", (number, f"unknown-{number}"))
+            return
+        name, reason = f"unknown-{number}", "its name could not be read; repaired"
+        seen = self._execute(
+            "SELECT min(start_s), max(start_s) FROM quarter WHERE interface_id = ?", (number,)
+        ).fetchone()
+        seen_us = [self._now_us if at is None else at * US for at in seen]
+        self._execute(
+            "INSERT INTO interface (id, name, kind, up, counted, reason, first_seen_us, last_seen_us) "
+            "VALUES (?, ?, '', 0, 0, ?, ?, ?)",
+            (number, name, reason, *seen_us),
+        )
+
+    def _own_row(self) -> None:
+        """Whose book it is, and from when on minutes are the record."""
+        row = self._execute(
+            "SELECT identity, created_us, change, sealed_until_s, minutes_from_s FROM ledger"
+        ).fetchone()
+        newest = self._execute("SELECT max(start_s) FROM quarter").fetchone()[0]
+        least = 0 if newest is None else newest + QUARTER_S
+        if row is None:
+            row = (str(uuid.uuid4()), self._now_us, 0, least, least)
+            self.notes.append("the ledger's own row was lost; it has a new identity")
+        sealed = max(row[3] // QUARTER_S * QUARTER_S, least)
+        minutes_from = min(row[4], sealed)
+        self._execute("DELETE FROM ledger")
+        self._execute(
+            "INSERT INTO ledger VALUES (1, ?, ?, ?, ?, ?)", (row[0], row[1], row[2], sealed, minutes_from)
+        )
+
+    # ---- Quarters -----------------------------------------------------------------------------------------------
+
+    def _quarters(self) -> None:
+        """Where minutes are kept, a quarter is the sum of them; where some of them were lost, the larger one stands."""
+        minutes_from, sealed = self._execute("SELECT minutes_from_s, sealed_until_s FROM ledger").fetchone()
+        begin = minutes_from // QUARTER_S * QUARTER_S
+        made, kept_until = 0, begin
+        first = self._execute("SELECT min(start_s) FROM minute WHERE start_s >= ?", (begin,)).fetchone()[0]
+        first = sealed if first is None else first // QUARTER_S * QUARTER_S
+        without = self._execute(_NEWEST_QUARTER, (begin, min(first, sealed))).fetchone()[0]
+        if without is not None:
+            kept_until = without + QUARTER_S
+        for start_s in range(first, sealed, _DAY_S):
+            of_day = self._quarters_between(start_s, min(start_s + _DAY_S, sealed))
+            made += of_day[0]
+            kept_until = max(kept_until, of_day[1])
+        self._execute("UPDATE ledger SET minutes_from_s = max(minutes_from_s, ?)", (kept_until,))
+        self._note("took {} quarters of an hour from their minutes", made)
+        if kept_until > begin:
+            self.notes.append("some minutes were lost, and their quarters of an hour stand")
+
+    def _quarters_between(self, start_s: int, end_s: int) -> tuple[int, int]:
+        """How many were taken from their minutes, and the end of the last one that stands without them."""
+        of_minutes = {row[:2]: row[2:] for row in self._execute(_OF_MINUTES, (start_s, end_s))}
+        quarters = {row[:2]: row[2:] for row in self._execute(_KEPT_QUARTERS, (start_s, end_s))}
+        minutes_lost = "minute" in self._doubtful
+        made = kept_until = 0
+        for key in of_minutes.keys() | quarters.keys():
+            minutes, quarter = of_minutes.get(key), quarters.get(key)
+            if minutes == quarter or (minutes is None and quarter is not None and not any(quarter)):
+                continue
+            if minutes is None or (
+                quarter is not None
+                and minutes_lost
+                and all(a <= b for a, b in zip(minutes, quarter, strict=True))
+            ):
+                kept_until = max(kept_until, key[1] + QUARTER_S)
+                continue
+            self._execute(
+                "INSERT OR REPLACE INTO quarter VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", (*key, *minutes)
+            )
+            made += 1
+        return made, kept_until
+
+    def _change_numbers(self) -> None:
+        """Every entry has a number of its own that was given."""
+        last = self._execute("SELECT change FROM ledger").fetchone()[0]
+        for table, part, key in self._execute(_WRONG_CHANGES, (last,)).fetchall():
+            last += 1
+            condition = "interface_id = ? AND start_s = ?" if table == "quarter" else "? = 0 AND id = ?"
+            self._execute(f"UPDATE {table} SET change = ? WHERE {condition}", (last, part, key))  # noqa: S608
+        self._execute("UPDATE ledger SET change = ?", (last,))
+
+    # ---- Epochs and totals --------------------------------------------------------------------------------------
+
+    def _epochs(self) -> None:
+        """In each epoch, what was recorded is the difference of the counters; the last reading stands."""
+        for column in _COLUMNS:
+            wrong = f"last_{column} - first_{column} != recorded_{column}"
+            rows = self._execute(f"SELECT id FROM epoch WHERE {wrong}").fetchall()  # noqa: S608
+            self._suspect_epochs.update(row[0] for row in rows)
+            self._execute(f"UPDATE epoch SET first_{column} = min(first_{column}, last_{column})")  # noqa: S608
+            self._execute(f"UPDATE epoch SET recorded_{column} = last_{column} - first_{column}")  # noqa: S608
+        self._note("{} epochs did not agree with their own counters", len(self._suspect_epochs))
+
+    def _reconcile(self, number: int, name: str) -> None:
+        """Make epochs and entries of one interface agree, and its totals with them."""
+        entries = Counters(*(value or 0 for value in self._execute(_ENTRIES, (number,)).fetchone()))
+        sql = f"SELECT {_RECORDED} FROM epoch WHERE interface_id = ?"  # noqa: S608
+        recorded = Counters(*self._execute(sql, (number,)).fetchone())
+        lost = Counters(*(max(a - b, 0) for a, b in zip(recorded, entries, strict=True)))
+        surplus = Counters(*(max(b - a, 0) for a, b in zip(recorded, entries, strict=True)))
+        if not lost.is_zero:
+            self._begin_later(number, lost)
+            self._declare(number, name, lost)
+        if not surplus.is_zero:
+            self._add_epoch(number, surplus)
+        if not (lost.is_zero and surplus.is_zero):
+            self.adjusted.append(Adjusted(name, lost, surplus))
+        sets = ", ".join(f"{column} = ?" for column in _COLUMNS)
+        self._execute(f"UPDATE interface SET {sets} WHERE id = ?", (*entries, number))  # noqa: S608
+
+    def _begin_later(self, number: int, lost: Counters) -> None:
+        """Let epochs count from later on, those first that lived when rows were lost."""
+        stretches = self._lost_stretches(number)
+        low, high = min(stretches)[0], max(high for _, high in stretches)
+        epochs = self._execute(
+            f"""SELECT id, {", ".join(f"recorded_{column}" for column in _COLUMNS)} FROM epoch WHERE interface_id = ?
+            ORDER BY opened_us <= ? AND coalesce(closed_us, ?) >= ? DESC, recorded_rx_bytes DESC""",  # noqa: S608
+            (number, high, self._now_us, low),
+        ).fetchall()
+        for column, name in enumerate(_COLUMNS):
+            left = lost[column]
+            for epoch in epochs:
+                taken = min(left, epoch[1 + column])
+                if taken:
+                    self._execute(
+                        f"UPDATE epoch SET first_{name} = first_{name} + ?, recorded_{name} = recorded_{name} - ? "  # noqa: S608
+                        "WHERE id = ?",
+                        (taken, taken, epoch[0]),
+                    )
+                left -= taken
+
+    def _declare(self, number: int, name: str, lost: Counters) -> None:
+        """Declare what is lost, for each stretch in which rows could not be read."""
+        stretches = self._lost_stretches(number)
+        together = f" in {len(stretches)} stretches together" if len(stretches) > 1 else ""
+        note = (
+            f"repair: could not read {lost.rx_bytes} bytes received, {lost.tx_bytes} bytes sent, "
+            f"{lost.rx_packets} packets received, {lost.tx_packets} packets sent{together}"
+        )
+        for start_us, end_us in stretches:
+            self._gap(start_us, end_us, name, note)
+
+    def _gap(self, start_us: int, end_us: int, interface: str, note: str) -> None:
+        row = (start_us, end_us, str(GapKind.LEDGER), 1, interface, note)
+        self._execute("INSERT INTO gap VALUES (NULL, ?, ?, ?, ?, ?, ?)", row)
+
+    def _lost_stretches(self, number: int) -> list[tuple[int, int]]:
+        """When the lost entries of an interface were counted; all of its time when that is not known."""
+        sql = "SELECT first_seen_us, last_seen_us FROM interface WHERE id = ?"
+        first, last = self._execute(sql, (number,)).fetchone()
+        read_us = self._execute("SELECT max(last_us) FROM run").fetchone()[0]
+        last = max(last, read_us or last, first + MINUTE_S * US)
+        found = []
+        for lost in self._lost:
+            if (lost.table == "quarter" and lost.part == number) or lost.table == "minute":
+                low, high = max(lost.first * US, first), min((lost.last + 1) * US, last)
+                if high > low:
+                    found.append((low, high))
+        return found if 0 < len(found) <= _MOST_STRETCHES else [(first, last)]
+
+    def _add_epoch(self, number: int, surplus: Counters) -> None:
+        place = self._execute("SELECT max(id) FROM place").fetchone()[0]
+        if place is None:
+            place = 1
+            self._stand_in("place", place)
+        seen = self._execute(
+            "SELECT first_seen_us, last_seen_us FROM interface WHERE id = ?", (number,)
+        ).fetchone()
+        values = (number, place, 0, 0, seen[0], "repair", seen[1], "repair", *ZERO, *surplus, *surplus)
+        marks = ", ".join("?" * len(values))
+        self._execute(f"INSERT INTO epoch VALUES (NULL, {marks})", values)  # noqa: S608
+
+    def _close_epochs_without_baseline(self) -> None:
+        """Where the last reading is in doubt, the next recorder must neither count from it nor from zero.
+
+        It does neither where it knows the running boot, but not from this place: then it begins anew.
+        """
+        broken = bool(self._doubtful & {"epoch", "run", "place", "interface"})
+        living = self._execute("SELECT id, place_id FROM epoch WHERE closed_us IS NULL").fetchall()
+        closed = [row for row in living if broken or row[0] in self._suspect_epochs]
+        if not (broken or closed):
+            return
+        since = self._now_us
+        for epoch, place in closed:
+            read_us = self._execute("SELECT max(last_us) FROM run WHERE place_id = ?", (place,)).fetchone()[0]
+            sql = "UPDATE epoch SET closed_us = max(opened_us, ?), closed_because = 'repair' WHERE id = ?"
+            self._execute(sql, (read_us or 0, epoch))
+            since = min(since, read_us or since)
+        self._note("closed {} epochs whose last reading is in doubt", len(closed))
+        for place in {row[1] for row in closed}:
+            self._execute("UPDATE place SET namespace = -id WHERE id = ?", (place,))
+        if broken and self._boot_id:
+            self._execute("UPDATE place SET namespace = -id WHERE boot_id = ?", (self._boot_id,))
+            newest = self._execute("SELECT coalesce(max(id), 0) FROM place").fetchone()[0] + 1
+            marker = (newest, self._boot_id, -newest, "", self._now_us)
+            self._execute("INSERT INTO place VALUES (?, ?, ?, ?, ?)", marker)
+        self._gap(since, max(self._now_us, since), "", "repair: what came after the last reading is unknown")
+
+
+def insert(
+    connection: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]], tick: Callable[[], object]
+) -> tuple[int, int]:
+    """Put rescued rows into a fresh ledger; those that it does not take are left out.
+
+    Returns:
+        How many rows the table has, and how many it refused (rows that came twice are not counted).
+    """
+    refused = 0
+    source = iter(rows)
+    while some := list(itertools.islice(source, _AT_ONCE)):
+        tick()
+        sql = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(some[0]))})"  # noqa: S608
+        try:
+            connection.executemany(sql, some)
+        except (sqlite3.Error, OverflowError):  # one of them; those before it are in, and come again
+            refused += sum(not _insert(connection, sql, row) for row in some)
+    with contextlib.closing(connection.execute(f"SELECT count(*) FROM {table}")) as count:  # noqa: S608
+        return int(count.fetchone()[0]), refused
+
+
+def _insert(connection: sqlite3.Connection, sql: str, row: Sequence[Any]) -> bool:
+    try:
+        connection.execute(sql, row)
+    except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,231 @@
+"""The tables of the ledger, and the migrations that make them.
+
+All tables are STRICT. Byte and packet columns are exact integers up to 2^63-1. `_us` columns are UTC microseconds,
+`_s` columns UTC seconds, `_ns` columns CLOCK_BOOTTIME nanoseconds.
+
+How a byte gets into the book: a commit adds it to its `minute` (or, when its time is not known to the minute, to a
+`span`), to the `recorded` columns of its `epoch` and to the totals of its `interface`, all in one transaction. When a
+quarter of an hour is over, its minutes are summed into `quarter`; minutes go after some weeks, quarters stay. Every
+six hours `odometer` notes the running total of the quarters before it, so that the usage of any period is two
+look-ups and a few rows. `verify` proves that all of these agree.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+
+from netusage.errors import LedgerNewerError
+
+APPLICATION_ID = 0x6E757367  # "nusg"
+ODOMETER_S = 6 * 3600
+
+_SCHEMA_1 = """
+CREATE TABLE ledger (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  identity TEXT NOT NULL,              -- of this book; a restored copy gets a new one
+  created_us INTEGER NOT NULL,
+  change INTEGER NOT NULL,             -- the last change number that was given
+  sealed_until_s INTEGER NOT NULL,     -- quarters before it are in `quarter`; from it on, `minute` is the record
+  minutes_from_s INTEGER NOT NULL      -- minutes before it have been dropped
+) STRICT;
+
+CREATE TABLE migration (
+  version INTEGER PRIMARY KEY,
+  applied_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE place (                   -- where counters live
+  id INTEGER PRIMARY KEY,
+  boot_id TEXT NOT NULL,
+  namespace INTEGER NOT NULL,
+  machine TEXT NOT NULL,
+  boot_us INTEGER NOT NULL,            -- when that boot began
+  UNIQUE (boot_id, namespace, machine)
+) STRICT;
+
+CREATE TABLE run (                     -- one life of a recorder
+  id INTEGER PRIMARY KEY,
+  place_id INTEGER NOT NULL REFERENCES place (id),
+  started_us INTEGER NOT NULL,
+  last_us INTEGER NOT NULL,            -- the last committed reading
+  last_boot_ns INTEGER NOT NULL,
+  ended TEXT,                          -- why it stopped; NULL while it runs, and when it was killed
+  source TEXT NOT NULL,
+  samples INTEGER NOT NULL,
+  failed_samples INTEGER NOT NULL,
+  late_samples INTEGER NOT NULL,
+  events INTEGER NOT NULL,
+  commits INTEGER NOT NULL,
+  failed_commits INTEGER NOT NULL,
+  commit_total_us INTEGER NOT NULL,
+  commit_max_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE watched (                 -- stretches without a break in the readings
+  id INTEGER PRIMARY KEY,
+  run_id INTEGER NOT NULL REFERENCES run (id),
+  start_us INTEGER NOT NULL,
+  end_us INTEGER NOT NULL,
+  UNIQUE (run_id, start_us)
+) STRICT;
+
+CREATE TABLE gap (                     -- stretches that were not watched, or whose bytes cannot be known
+  id INTEGER PRIMARY KEY,
+  start_us INTEGER NOT NULL,
+  end_us INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  lossy INTEGER NOT NULL CHECK (lossy IN (0, 1)),
+  interface TEXT NOT NULL,
+  note TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE clock_step (
+  id INTEGER PRIMARY KEY,
+  run_id INTEGER NOT NULL REFERENCES run (id),
+  boot_ns INTEGER NOT NULL,
+  expected_us INTEGER NOT NULL,
+  actual_us INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE interface (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL,                  -- the kernel's kind, "loopback", or "" for hardware
+  up INTEGER NOT NULL,
+  counted INTEGER NOT NULL CHECK (counted IN (0, 1)),  -- part of the machine's total
+  reason TEXT NOT NULL,
+  first_seen_us INTEGER NOT NULL,
+  last_seen_us INTEGER NOT NULL,
+  rx_bytes INTEGER NOT NULL DEFAULT 0, -- stored totals of everything recorded for it
+  tx_bytes INTEGER NOT NULL DEFAULT 0,
+  rx_packets INTEGER NOT NULL DEFAULT 0,
+  tx_packets INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (name, kind)
+) STRICT;
+
+CREATE TABLE epoch (                   -- one life of an interface's counters under one name
+  id INTEGER PRIMARY KEY,
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  place_id INTEGER NOT NULL REFERENCES place (id),
+  link_index INTEGER NOT NULL,
+  life INTEGER NOT NULL,
+  opened_us INTEGER NOT NULL,
+  opened_because TEXT NOT NULL,
+  closed_us INTEGER,
+  closed_because TEXT,
+  first_rx_bytes INTEGER NOT NULL,     -- where counting began
+  first_tx_bytes INTEGER NOT NULL,
+  first_rx_packets INTEGER NOT NULL,
+  first_tx_packets INTEGER NOT NULL,
+  last_rx_bytes INTEGER NOT NULL,      -- the last committed reading
+  last_tx_bytes INTEGER NOT NULL,
+  last_rx_packets INTEGER NOT NULL,
+  last_tx_packets INTEGER NOT NULL,
+  recorded_rx_bytes INTEGER NOT NULL,  -- the sum of the entries and spans made for it
+  recorded_tx_bytes INTEGER NOT NULL,
+  recorded_rx_packets INTEGER NOT NULL,
+  recorded_tx_packets INTEGER NOT NULL
+) STRICT;
+CREATE INDEX epoch_of_interface ON epoch (interface_id);
+CREATE INDEX epoch_of_place ON epoch (place_id);
+CREATE INDEX living_epoch ON epoch (id) WHERE closed_us IS NULL;
+
+CREATE TABLE minute (
+  start_s INTEGER NOT NULL,
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  peak_rx INTEGER NOT NULL,            -- bytes per second, the highest between two readings
+  peak_tx INTEGER NOT NULL,
+  PRIMARY KEY (start_s, interface_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE quarter (
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  start_s INTEGER NOT NULL,
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  peak_rx INTEGER NOT NULL,
+  peak_tx INTEGER NOT NULL,
+  change INTEGER NOT NULL,             -- grows with every change of any row: what is above N is new since N
+  PRIMARY KEY (interface_id, start_s)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE odometer (                -- the sum of all quarters of the interface that start before at_s
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  at_s INTEGER NOT NULL,
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  PRIMARY KEY (interface_id, at_s)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE span (                    -- bytes whose time within the stretch is not known
+  id INTEGER PRIMARY KEY,
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  start_us INTEGER NOT NULL,
+  end_us INTEGER NOT NULL,
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  change INTEGER NOT NULL,
+  CHECK (end_us > start_us)
+) STRICT;
+CREATE INDEX span_of_interface ON span (interface_id, start_us);
+"""
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA_1.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+# Position n makes schema version n + 1 out of version n.
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create,)
+VERSION = len(MIGRATIONS)
+
+
+def check_version(connection: sqlite3.Connection, path: str) -> int:
+    """The schema version of the open file, 0 for a file without tables.
+
+    Raises:
+        LedgerNewerError: the file is newer than this program, or another program's database.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+    if application == APPLICATION_ID and version > VERSION:
+        raise LedgerNewerError(
+            f"the ledger {path} has schema {version}, and this netusage knows schemas up to {VERSION}",
+            hint="upgrade netusage; the file was left as it is",
+        )
+    if application not in (0, APPLICATION_ID) or (application == 0 and tables):
+        raise LedgerNewerError(
+            f"{path} is a database of another program",
+            hint="choose another file with --db; this one was left as it is",
+        )
+    return version if application == APPLICATION_ID else 0
+
+
+def migrate(connection: sqlite3.Connection, version: int, now_us: int) -> None:
+    """Bring the file from `version` to the present schema, each step and the record of it in one transaction."""
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            step(connection)
+            connection.execute("INSERT INTO migration VALUES (?, ?)", (number, now_us))
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                connection.execute("ROLLBACK")
+            raise

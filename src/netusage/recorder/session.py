@@ -1,0 +1,149 @@
+"""Puts a recorder together out of the configuration, and takes it apart again."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from netusage.clock import SystemClock
+from netusage.errors import LedgerError
+from netusage.ledger.writer import LedgerWriter
+from netusage.model import Gap, GapKind, Instant, Link, Place
+from netusage.recorder.loop import Recorder, Timing
+from netusage.recorder.meter import Meter
+from netusage.recorder.notify import Notifier
+from netusage.recorder.rules import Rules
+from netusage.recorder.waiting import SignalWaiter
+from netusage.settings.schema import Settings
+from netusage.sources.base import Source
+from netusage.sources.choose import open_source
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A recorder that is ready to run.
+
+    Attributes:
+        recorder: call its `run`.
+        meter: counts; ask its `usage`.
+        source: where the numbers come from.
+        ledger: the file that is recorded into, None when nothing is recorded.
+        not_recording: why nothing is recorded, None when it is.
+    """
+
+    recorder: Recorder
+    meter: Meter
+    source: Source
+    ledger: str | None
+    not_recording: LedgerError | None
+
+
+@contextlib.contextmanager
+def open_session(
+    settings: Settings,
+    ledger: str | None,
+    *,
+    say: Callable[[str], None],
+    reload: Callable[[], Settings],
+    must_record: bool,
+    selected: Callable[[Link], bool] | None = None,
+    on_sample: Callable[[Session, Instant], None] = lambda _session, _at: None,
+) -> Iterator[Session]:
+    """Open source, ledger and signals; close them at the end.
+
+    Args:
+        settings: the configuration in force.
+        ledger: the file to record into, None for none.
+        say: takes one line for people.
+        reload: reads the configuration anew.
+        must_record: a ledger that cannot be had is an error; otherwise counting goes on without it.
+        selected: the interfaces that `Meter.usage` adds up; the machine's total when None.
+        on_sample: called after every reading of the grid.
+
+    Raises:
+        SourceError: no source works here.
+        LedgerError: the ledger cannot be had, and must be.
+    """
+    clock = SystemClock()
+    source, why = open_source(settings.source.kind)
+    with contextlib.closing(source):
+        if source.name == "psutil" and sys.platform == "linux" and settings.source.kind == "auto":
+            say(why)
+        place = source.place()
+        opened = clock.now()
+        aside: Gap | None = None
+        book, trouble = _open_book(ledger, place, settings, opened, source.name, must_record=must_record)
+        with contextlib.ExitStack() as stack:
+            waiter = stack.enter_context(SignalWaiter())
+            if book is not None:
+                stack.callback(book.close)
+                waiter.hurry = book.interrupt
+                if book.set_aside_to:
+                    say(f"the ledger was damaged; it is now {book.set_aside_to}, and a new one was begun")
+                    note = (
+                        f"the record before this is in {book.set_aside_to}; what came after it is not known"
+                    )
+                    aside = Gap(opened.wall_us, opened.wall_us, GapKind.LEDGER, lossy=True, note=note)
+            timing, rules = timing_and_rules(settings, source)
+            meter = Meter(place, rules, life_of=source.life, selected=selected)
+            if aside is not None:
+                meter.declare(aside)
+
+            def reloaded() -> tuple[Timing, Rules]:
+                return timing_and_rules(reload(), source)
+
+            recorder = Recorder(
+                source,
+                clock,
+                waiter,
+                book,
+                meter,
+                timing=timing,
+                say=say,
+                on_sample=lambda at: on_sample(session, at),
+                reload=reloaded,
+                notifier=Notifier(),
+            )
+            session = Session(recorder, meter, source, ledger if book is not None else None, trouble)
+            yield session
+
+
+def timing_and_rules(settings: Settings, source: Source) -> tuple[Timing, Rules]:
+    """What the configuration says about counting."""
+    recorder = settings.recorder
+    timing = Timing(
+        sample_ns=recorder.sample_interval_us * 1000,
+        commit_ns=recorder.commit_interval_us * 1000,
+        commit_on_link_event=recorder.commit_on_link_event,
+    )
+    rules = Rules(
+        sample_ns=timing.sample_ns,
+        longest_ns=timing.longest_ns,
+        counter_bits=source.counter_bits,
+        has_events=source.fileno() is not None,
+        count_since_boot=recorder.count_since_boot,
+        counted=tuple(settings.interfaces.counted),
+        not_counted=tuple(settings.interfaces.not_counted),
+    )
+    return timing, rules
+
+
+def _open_book(
+    ledger: str | None, place: Place, settings: Settings, now: Instant, source: str, *, must_record: bool
+) -> tuple[LedgerWriter | None, LedgerError | None]:
+    if ledger is None:
+        return None, None
+    try:
+        book = LedgerWriter(
+            ledger,
+            place,
+            boot_us=now.wall_us - now.boot_ns // 1000,
+            now_us=now.wall_us,
+            source=source,
+            minutes_kept_s=settings.recorder.minutes_kept_days * 86400,
+        )
+    except LedgerError as error:
+        if must_record:
+            raise
+        return None, error
+    return book, None

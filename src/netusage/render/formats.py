@@ -1,0 +1,204 @@
+"""Rows as a table, JSON, JSON lines, CSV, TSV or Markdown.
+
+For people (table, Markdown) numbers have units and times the local clock. For programs bytes are integers, exact at
+any size, and times ISO 8601 with offset; JSON, CSV and TSV are written row by row and keep nothing. Lines end in a
+line feed: open the stream with newline="" where the system would make something else of it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, TextIO
+
+from netusage.errors import UsageError
+from netusage.render.cells import ELLIPSIS, encodable, markdown, pad, safe, shorten, width
+from netusage.render.columns import Column
+from netusage.render.context import RenderContext, is_terminal
+from netusage.render.values import human
+
+Row = Mapping[str, Any]
+
+JSON_VERSION = 1
+_GAP = "  "
+_NARROWEST = 8
+
+
+class Format(StrEnum):
+    """What rows can be written as."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    MARKDOWN = "markdown"
+
+
+def render(
+    format_name: str,
+    columns: Sequence[Column],
+    rows: Iterable[Row],
+    *,
+    envelope: Mapping[str, Any],
+    context: RenderContext,
+    stream: TextIO,
+) -> None:
+    """Write rows to a stream.
+
+    Args:
+        format_name: one of `Format`.
+        columns: what the rows hold. JSON and JSON Lines write the whole row all the same.
+        rows: values that JSON knows, by the columns' keys; a missing one is as good as None. They are read once.
+        envelope: what JSON says beside the rows, "report" first; the other formats leave it out.
+        context: units, zone, width and colour for people.
+        stream: where to write.
+
+    Raises:
+        UsageError: there is no such format.
+        ValueError: a value cannot be JSON, as an infinite number.
+    """
+    try:
+        chosen = Format(format_name)
+    except ValueError:
+        raise UsageError(
+            f"there is no format {format_name!r}", hint=f"use one of {', '.join(Format)}"
+        ) from None
+    match chosen:
+        case Format.TABLE:
+            _table(columns, rows, context, stream)
+        case Format.MARKDOWN:
+            _markdown(columns, rows, context, stream)
+        case Format.JSON:
+            _json(rows, envelope, stream)
+        case Format.JSONL:
+            stream.writelines(f"{_dumps(row)}\n" for row in rows)
+        case Format.CSV:
+            _separated(columns, rows, stream, ",")
+        case Format.TSV:
+            _separated(columns, rows, stream, "\t")
+
+
+# ---- For people -------------------------------------------------------------------------------------------------
+
+
+def _cells(
+    columns: Sequence[Column], rows: Iterable[Row], context: RenderContext, stream: TextIO
+) -> list[list[str]]:
+    """Columns of text that neither the terminal nor the stream's encoding can stumble over, the title first."""
+    rows = list(rows)
+    encoding = getattr(stream, "encoding", None)
+    found = []
+    for column in columns:
+        texts = [safe(column.title), *human(column, [row.get(column.key) for row in rows], context)]
+        found.append([encodable(text, encoding) for text in texts])
+    return found
+
+
+def _table(columns: Sequence[Column], rows: Iterable[Row], context: RenderContext, stream: TextIO) -> None:
+    shown = [column for column in columns if column.table]
+    cells = _cells(shown, rows, context, stream)
+    widths = [max(map(width, texts)) for texts in cells]
+    if context.width is not None:
+        widths = _fitting(shown, cells, widths, context.width)
+        mark = encodable(ELLIPSIS, getattr(stream, "encoding", None))
+        mark = mark if mark == ELLIPSIS else "..."
+        cells = [
+            [shorten(text, room, mark) for text in texts] for texts, room in zip(cells, widths, strict=True)
+        ]
+    columns_of_cells = [
+        [pad(text, room, right=column.numeric) for text in texts]
+        for column, texts, room in zip(shown, cells, widths, strict=True)
+    ]
+    for number, line in enumerate(zip(*columns_of_cells, strict=True)):
+        text = _GAP.join(line).rstrip()
+        stream.write(f"\x1b[1m{text}\x1b[0m\n" if context.color and not number else f"{text}\n")
+
+
+def _fitting(columns: Sequence[Column], cells: list[list[str]], widths: list[int], line: int) -> list[int]:
+    """Widths that fit the line as far as names can be shortened; numbers never are, and may run over."""
+    widths = list(widths)
+    least = [
+        min(room, max(_NARROWEST, width(texts[0]))) if column.kind == "text" else room
+        for column, texts, room in zip(columns, cells, widths, strict=True)
+    ]
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - line
+    for _ in range(excess):
+        spare, place = max(
+            (room - small, place) for place, (room, small) in enumerate(zip(widths, least, strict=True))
+        )
+        if spare <= 0:
+            break
+        widths[place] -= 1
+    return widths
+
+
+def _markdown(columns: Sequence[Column], rows: Iterable[Row], context: RenderContext, stream: TextIO) -> None:
+    shown = [column for column in columns if column.table]
+    cells = _cells(shown, rows, context, stream)
+    for number, line in enumerate(zip(*cells, strict=True)):
+        stream.write(f"| {' | '.join(map(markdown, line))} |\n")
+        if not number:
+            stream.write(f"| {' | '.join('---:' if column.numeric else '---' for column in shown)} |\n")
+
+
+# ---- For programs -----------------------------------------------------------------------------------------------
+
+
+def _dumps(row: Row) -> str:
+    """One row as JSON, in ASCII whatever the stream's encoding; bytes that were no text become escapes."""
+    import json  # noqa: PLC0415  # the table does not need it
+
+    text = json.dumps(row, allow_nan=False)
+    if "\\ud" in text:
+        sound = {
+            key: encodable(value, "utf-8") if isinstance(value, str) else value for key, value in row.items()
+        }
+        text = json.dumps(sound, allow_nan=False)
+    return text
+
+
+def _json(rows: Iterable[Row], envelope: Mapping[str, Any], stream: TextIO) -> None:
+    """One object, a row on each line."""
+    head = _dumps({"version": JSON_VERSION} | dict(envelope))
+    stream.write(f'{head[:-1]}, "rows": [')
+    separator = "\n"
+    for row in rows:
+        stream.write(f"{separator}  {_dumps(row)}")
+        separator = ",\n"
+    stream.write("\n]}\n" if separator != "\n" else "]}\n")
+
+
+class _LineFeeds:
+    """A stream that ends rows in a line feed, for a csv writer that quotes carriage returns only if rows end in one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> None:
+        """Write one row."""
+        self._stream.write(row.removesuffix("\r\n") + "\n")
+
+
+def _separated(columns: Sequence[Column], rows: Iterable[Row], stream: TextIO, delimiter: str) -> None:
+    import csv  # noqa: PLC0415  # only here
+
+    wash = safe if is_terminal(stream) else str  # programs get names as they are, a terminal gets no orders
+    encoding = getattr(stream, "encoding", None)
+    writer = csv.writer(_LineFeeds(stream), delimiter=delimiter, lineterminator="\r\n")
+    writer.writerow([column.key for column in columns])
+    keys = [column.key for column in columns]
+    for row in rows:
+        values = (_raw(row.get(key)) for key in keys)
+        writer.writerow(
+            [encodable(wash(value), encoding) if isinstance(value, str) else value for value in values]
+        )
+
+
+def _raw(value: Any) -> Any:
+    """A value as CSV has it: numbers as they are, what has parts as JSON, nothing as an empty field."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list | tuple):
+        import json  # noqa: PLC0415  # as above
+
+        return json.dumps(value, allow_nan=False)
+    return value

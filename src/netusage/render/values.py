@@ -1,0 +1,82 @@
+"""Single values as people read them."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from netusage.render.cells import safe
+from netusage.render.columns import Column
+from netusage.render.context import RenderContext
+from netusage.units import format_bytes, format_duration, format_rate
+
+NOTHING = "-"
+
+
+def human(column: Column, values: Sequence[Any], context: RenderContext) -> list[str]:
+    """The cells of one column; words that stand where a number was expected are shown as they are."""
+    if column.kind in ("time", "date"):
+        return _times(values, context, clock=column.kind == "time")
+    show = _shower(column, context)
+    return [
+        NOTHING if value is None else safe(value) if isinstance(value, str) else show(value)
+        for value in values
+    ]
+
+
+def _shower(column: Column, context: RenderContext) -> Callable[[Any], str]:
+    """How one value of the column is written."""
+    showers: dict[str, Callable[[Any], str]] = {
+        "bytes": lambda value: format_bytes(value, context.units),
+        "rate": lambda value: format_rate(value, context.units, context.bits),
+        "int": lambda value: f"{value:,}",
+        "duration": lambda value: format_duration(value, parts=2),
+        "share": _share,
+        "flag": lambda value: "yes" if value else "no",
+    }
+    return showers.get(column.kind, _text)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(safe(str(part)) for part in value) or NOTHING
+    return safe(str(value))
+
+
+def _share(part: float) -> str:
+    """Percent with one decimal; something is never shown as nothing, nor nearly all as all."""
+    percent = f"{part * 100:.1f}"
+    if percent == "0.0" and part > 0:
+        return "<0.1 %"
+    if percent == "100.0" and part < 1:
+        return ">99.9 %"
+    return f"{percent} %"
+
+
+def _times(values: Sequence[Any], context: RenderContext, *, clock: bool) -> list[str]:
+    """Times of one column alike: seconds when one of them has any, the offset when they differ in it."""
+    moments = [_moment(value, context) for value in values]
+    known = [moment for moment in moments if isinstance(moment, datetime)]
+    layout = "%Y-%m-%d"
+    several = False
+    if clock:
+        layout += " %H:%M:%S" if any(moment.second for moment in known) else " %H:%M"
+        several = len({moment.utcoffset() for moment in known}) > 1
+    cells = []
+    for moment in moments:
+        if isinstance(moment, datetime):
+            offset = moment.isoformat()[len(moment.replace(tzinfo=None).isoformat()) :] if several else ""
+            cells.append(f"{moment.strftime(layout)}{' ' if offset else ''}{offset}")
+        else:
+            cells.append(moment)
+    return cells
+
+
+def _moment(value: Any, context: RenderContext) -> datetime | str:
+    """The time in the context's zone, or the cell's text where there is none."""
+    if value is None:
+        return NOTHING
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return safe(str(value))
+    return moment if context.zone is None or moment.tzinfo is None else moment.astimezone(context.zone)

@@ -1,0 +1,78 @@
+"""Which interfaces a report is about: the machine's total, or those that match a pattern, by name."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+from netusage.errors import NoDataError
+from netusage.ledger.answers import InterfaceRecord
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Overrides(Protocol):
+        """What the configuration says about the machine's total (`InterfaceSettings`): patterns of names."""
+
+        @property
+        def counted(self) -> tuple[str, ...]:
+            """Always in the total."""
+            ...
+
+        @property
+        def not_counted(self) -> tuple[str, ...]:
+            """Never in the total."""
+            ...
+
+
+class Series(NamedTuple):
+    """What one line of a report adds up.
+
+    name: an interface's name, None for the machine's total.
+    ids: the ledger's numbers of the interfaces; one name may have had several kinds.
+    """
+
+    name: str | None
+    ids: tuple[int, ...]
+
+
+class Part(NamedTuple):
+    """Whether an interface is part of the machine's total, and the rule that says so."""
+
+    counted: bool
+    reason: str
+
+
+def part(interface: InterfaceRecord, overrides: "Overrides") -> Part:
+    """What the recorder decided, unless the configuration says otherwise now; `not_counted` wins, as in the recorder."""
+    if _matches(interface.name, overrides.not_counted):
+        return Part(False, "left out by the configuration")
+    if _matches(interface.name, overrides.counted):
+        return Part(True, "put in by the configuration")
+    return Part(interface.counted, interface.reason)
+
+
+def machine(interfaces: Iterable[InterfaceRecord], overrides: "Overrides") -> Series:
+    """The machine's total."""
+    return Series(None, tuple(i.id for i in interfaces if part(i, overrides).counted))
+
+
+def by_name(interfaces: Iterable[InterfaceRecord], patterns: Sequence[str]) -> list[Series]:
+    """One series for each interface name that matches one of the shell patterns, by name.
+
+    Raises:
+        NoDataError: a pattern matches nothing.
+    """
+    ids: dict[str, list[int]] = {}
+    for interface in interfaces:
+        ids.setdefault(interface.name, []).append(interface.id)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in ids):
+            raise NoDataError(
+                f"no interface {pattern!r} has been recorded",
+                hint="see those that were with: netusage interfaces",
+            )
+    return [Series(name, tuple(ids[name])) for name in sorted(ids) if _matches(name, patterns)]
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,119 @@
+"""One value, from TOML or from text, checked against its key."""
+
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from netusage.errors import NetusageError, UsageError
+from netusage.settings.schema import Globs, Key
+from netusage.units import parse_duration
+
+_WANTED = {bool: "true or false", int: "a whole number", str: "text", Globs: "a list of names"}
+_SHOWN = 60  # characters of a wrong value
+
+
+class Invalid(Exception):  # noqa: N818  # it never reaches a person: the caller adds the place
+    """A value that its key does not take; the message is the reason."""
+
+
+def parse(key: Key, value: Any) -> Any:
+    """A value as TOML gave it, as the key's own type.
+
+    Raises:
+        Invalid: wrong type, or outside the key's range.
+        NetusageError: msgspec is needed and not installed.
+    """
+    checked = _check(key, _typed(key, value, strict=True))
+    if key.kind == "path" and checked and not Path(checked).is_absolute():
+        raise Invalid(f"{value!r} is not an absolute path")
+    return checked
+
+
+def parse_text(key: Key, text: str) -> Any:
+    """A value as a flag or an environment variable gave it, as the key's own type; names with commas between.
+
+    Raises:
+        Invalid: not what the key wants, or outside its range.
+        NetusageError: msgspec is needed and not installed.
+    """
+    if key.type == Globs:
+        return _check(key, tuple(part.strip() for part in text.split(",") if part.strip()))
+    return _check(key, _typed(key, text, strict=False))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A "; did you mean 'x'?" for the known word that is most like this one, or nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only when something is wrong
+
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _typed(key: Key, value: Any, *, strict: bool) -> Any:
+    if key.choices:
+        if not isinstance(value, str) or value not in key.choices:
+            allowed = ", ".join(key.choices)
+            guess = nearest(value, key.choices) if isinstance(value, str) else ""
+            raise Invalid(f"expected one of {allowed}, got {_shown(value)}{guess}")
+        return key.type(value) if isinstance(key.type, type) and issubclass(key.type, Enum) else value
+    if type(value) is key.type:  # nothing to convert: msgspec is not needed
+        return value
+    try:
+        import msgspec  # noqa: PLC0415  # the defaults do without it
+    except ImportError as error:
+        raise NetusageError(
+            f"cannot read {key.dotted!r}: the package msgspec is missing", hint="pip install msgspec"
+        ) from error
+    try:
+        return msgspec.convert(value, key.type, strict=strict)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"expected {_WANTED[key.type]}, got {_shown(value)}") from error
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _check(key: Key, value: Any) -> Any:
+    if isinstance(value, str) and "\0" in value:
+        raise Invalid("a NUL character is not allowed")
+    if key.kind == "duration":
+        _check_duration(key, value)
+    elif key.kind == "zone" and value:
+        _check_zone(value)
+    elif key.kind == "path" and value.startswith("~"):
+        return _expand(value)
+    elif isinstance(value, int) and key.low != "" and not int(key.low) <= value <= int(key.high):
+        raise Invalid(f"{value} is outside {key.low} to {key.high}")
+    elif key.type == Globs and not all(value):
+        raise Invalid("an empty name matches no interface")
+    return value
+
+
+def _check_duration(key: Key, text: str) -> None:
+    try:
+        microseconds = parse_duration(text)
+    except UsageError as error:
+        raise Invalid(str(error)) from error
+    if not parse_duration(str(key.low)) <= microseconds <= parse_duration(str(key.high)):
+        raise Invalid(f"{text!r} is outside {key.low} to {key.high}")
+
+
+def _check_zone(name: str) -> None:
+    from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415  # most people set no zone
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        known = available_timezones()
+        guess = nearest(name, known) if known else "; this system has no time zone data: install tzdata"
+        raise Invalid(f"unknown time zone {name!r}{guess}") from error
+
+
+def _expand(text: str) -> str:
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError as error:
+        raise Invalid(f"{text!r}: there is no such home directory") from error

@@ -1,0 +1,223 @@
+"""Bytes, rates and durations as people write and read them.
+
+SI units are powers of 1000 (kB, MB, GB), IEC units powers of 1024 (KiB, MiB, GiB). A number is scaled and rounded
+in integers, half away from zero, so what is printed is right to its last digit at any size.
+"""
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+from netusage.errors import UsageError
+from netusage.model import US
+
+_PREFIXES = "kMGTPE"
+_MINUTE_US = 60 * US
+_HOUR_US = 60 * _MINUTE_US
+_DAY_US = 24 * _HOUR_US
+_WEEK_US = 7 * _DAY_US
+_LIMIT = 2**63
+
+
+class Units(StrEnum):
+    """Which powers and names are used for multiples of a byte."""
+
+    SI = "si"
+    IEC = "iec"
+
+    @property
+    def step(self) -> int:
+        """The factor from one unit to the next."""
+        return 1000 if self is Units.SI else 1024
+
+
+# ---- Bytes and rates --------------------------------------------------------------------------------------------
+
+
+def _divide(numerator: int, denominator: int) -> int:
+    """The quotient of two integers, the first not negative, rounded half up."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _fixed(scaled: int, digits: int) -> str:
+    """A number that is given in units of its last decimal, e.g. 150 with 2 digits as 1.50."""
+    if not digits:
+        return str(scaled)
+    whole, fraction = divmod(scaled, 10**digits)
+    return f"{whole}.{fraction:0{digits}d}"
+
+
+def _format(n: int, units: Units, names: tuple[str, ...], digits: int) -> str:
+    """`n` in the largest unit in which it is at least one, as printed."""
+    sign, n = ("-", -n) if n < 0 else ("", n)
+    step = units.step
+    if n < step:
+        return f"{sign}{n} {names[0]}"
+    shown, power, one = 0, 0, 10**digits
+    for power in range(1, len(names)):  # the last one stands when none is large enough
+        shown = _divide(n * one, step**power)
+        if shown < step * one:
+            break
+    return f"{sign}{_fixed(shown, digits)} {names[power]}"
+
+
+def _names(units: Units, symbol: str) -> tuple[str, ...]:
+    if units is Units.SI:
+        return (symbol, *(f"{prefix}{symbol}" for prefix in _PREFIXES))
+    return (symbol, *(f"{prefix.upper()}i{symbol}" for prefix in _PREFIXES))
+
+
+_BYTE_NAMES = {units: _names(units, "B") for units in Units}
+_RATE_NAMES = {
+    (units, bits): tuple(f"{name}/s" for name in _names(units, "bit" if bits else "B"))
+    for units in Units
+    for bits in (False, True)
+}
+
+
+def format_bytes(n: int, units: Units, *, digits: int = 2) -> str:
+    """`n` bytes for people, e.g. "1.50 GB" or "1.40 GiB".
+
+    Bytes below the first multiple have no decimals. A number that would round up to a whole step moves to the next
+    unit: 999,996,000 bytes are "1.00 GB", not "1000.00 MB".
+    """
+    return _format(n, units, _BYTE_NAMES[units], digits)
+
+
+def format_rate(bytes_per_second: float, units: Units, bits: bool = False, *, digits: int = 2) -> str:
+    """A rate for people, e.g. "1.50 MB/s", or with `bits` "12.00 Mbit/s".
+
+    Raises:
+        ValueError, OverflowError: the rate is not a finite number.
+    """
+    per_second = bytes_per_second * 8 if bits else bytes_per_second
+    return _format(round(per_second), units, _RATE_NAMES[units, bits], digits)
+
+
+def megabytes(n: int, units: Units) -> str:
+    """`n` bytes in the unit that `megabyte_name` names, always with two decimals and without the unit."""
+    sign = "-" if n < 0 else ""
+    scaled = _divide(abs(n) * 100, units.step**2)
+    return f"{sign if scaled else ''}{_fixed(scaled, 2)}"
+
+
+def megabyte_name(units: Units) -> str:
+    """The unit of `megabytes`: MB are 10^6 bytes, MiB are 2^20."""
+    return "MB" if units is Units.SI else "MiB"
+
+
+# patterns are compiled when they are used first: most commands use none of them
+_BYTES = r"([0-9]{1,30})(?:\.([0-9]{1,30}))?\s*([A-Za-z]*)"
+_MEGABITS = r"[kKMGTPE]i?b"
+_BYTE_FACTORS = {
+    name.lower(): units.step**power for units in Units for power, name in enumerate(_BYTE_NAMES[units])
+} | {"": 1, "byte": 1, "bytes": 1}
+_BYTES_HINT = (
+    'write a number and a unit, e.g. "1.5GB" (10^9 bytes) or "500 MiB" (2^20 bytes); a number alone is bytes'
+)
+
+
+def parse_bytes(text: str) -> int:
+    """An amount of bytes that a person wrote: "1.5GB", "500 MiB", "1024".
+
+    Case does not matter, except that "Mb" is refused: it reads as megabits. A fraction of a byte is rounded.
+
+    Raises:
+        UsageError: not an amount, a unit that could mean two things, or not below 2^63.
+    """
+    match = re.fullmatch(_BYTES, text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(f"{text!r} is not an amount of bytes", hint=_BYTES_HINT)
+    whole, fraction, unit = match[1], match[2] or "", match[3]
+    if re.fullmatch(_MEGABITS, unit, re.ASCII):
+        raise UsageError(f"{text!r} could mean bits or bytes", hint=_BYTES_HINT)
+    factor = _BYTE_FACTORS.get(unit.lower())
+    if factor is None:
+        why = "does not say whether by 1000 or by 1024" if unit.upper() in "KMGTPE" else "has an unknown unit"
+        raise UsageError(f"{text!r} {why}", hint=_BYTES_HINT)
+    n = _divide(int(whole + fraction) * factor, 10 ** len(fraction))
+    if n >= _LIMIT:
+        raise UsageError(f"{text!r} is more than can be counted (2^63 bytes)", hint=_BYTES_HINT)
+    return n
+
+
+# ---- Durations --------------------------------------------------------------------------------------------------
+
+
+class _DurationUnit(NamedTuple):
+    """A unit of duration: its short name, all its names, and its length."""
+
+    short: str
+    names: str
+    us: int
+
+
+_DURATION_UNITS = (
+    _DurationUnit("w", "w week weeks", _WEEK_US),
+    _DurationUnit("d", "d day days", _DAY_US),
+    _DurationUnit("h", "h hr hrs hour hours", _HOUR_US),
+    _DurationUnit("m", "m min mins minute minutes", _MINUTE_US),
+    _DurationUnit("s", "s sec secs second seconds", US),
+    _DurationUnit("ms", "ms", 1000),
+    _DurationUnit("us", "us", 1),
+)
+_DURATION_FACTORS = {name: unit.us for unit in _DURATION_UNITS for name in unit.names.split()}
+_DURATION = r"(?:[0-9]{1,18}(?:\.[0-9]{1,18})?\s*[a-z]+\s*)+"
+_DURATION_PART = r"([0-9]+)(?:\.([0-9]+))?\s*([a-z]+)"
+_PLAIN_SECONDS = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
+_DURATION_HINT = 'write e.g. "5s", "10m", "1h30m", "250ms", "2d" or "1w"; a number alone is seconds'
+
+
+def parse_duration(text: str) -> int:
+    """The microseconds of a duration that a person wrote: "5s", "1h30m", "250ms", "2d", "1w", "90".
+
+    Units go from large to small, each at most once. A day is 24 hours here and a week seven of them: this is a
+    length of time, not a stretch of the calendar.
+
+    Raises:
+        UsageError: not a duration, or not below 2^63 microseconds.
+    """
+    stripped = text.strip()
+    if re.fullmatch(_PLAIN_SECONDS, stripped, re.ASCII):
+        stripped += "s"
+    if not re.fullmatch(_DURATION, stripped, re.ASCII):
+        raise UsageError(f"{text!r} is not a duration", hint=_DURATION_HINT)
+    total, last = 0, _LIMIT
+    for whole, fraction, name in re.findall(_DURATION_PART, stripped, re.ASCII):
+        factor = _DURATION_FACTORS.get(name)
+        if factor is None:
+            raise UsageError(f"{text!r} is not a duration: {name!r} is not a unit of it", hint=_DURATION_HINT)
+        if factor >= last:
+            raise UsageError(
+                f"{text!r} is not a duration: its units do not go from large to small", hint=_DURATION_HINT
+            )
+        last = factor
+        total += _divide(int(whole + fraction) * factor, 10 ** len(fraction))
+    if total >= _LIMIT:
+        raise UsageError(f"{text!r} is too long a duration", hint=_DURATION_HINT)
+    return total
+
+
+def format_duration(us: int, *, parts: int | None = None) -> str:
+    """A duration for people, e.g. "1h30m", "250ms", "2d"; `parse_duration` reads it back.
+
+    Args:
+        us: microseconds.
+        parts: keep at most this many units, counted from the largest that is not zero, and round down; None keeps
+            all of them, exact to the microsecond.
+    """
+    sign, rest = ("-", -us) if us < 0 else ("", us)
+    out: list[str] = []
+    first = None
+    for place, unit in enumerate(
+        _DURATION_UNITS[1:]
+    ):  # days rather than weeks: people compare them at a glance
+        count, left = divmod(rest, unit.us)
+        if first is None and count:
+            first = place
+        if parts is not None and first is not None and place - first >= parts:
+            break
+        rest = left
+        if count:
+            out.append(f"{count}{unit.short}")
+    return sign + "".join(out) if out else "0s"

@@ -1,0 +1,132 @@
+"""The documents are a contract: what they show is run, and what is generated cannot drift."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from netusage.cli.main import COMMANDS, LazyGroup
+from netusage.cli.main import cli as root_command
+from netusage.cli.manpages import reference_markdown
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NETUSAGE = [sys.executable, "-m", "netusage"]
+RUNS_UNTIL_STOPPED = ("daemon",)
+
+
+def shown_commands():
+    """Every `netusage ...` line of the shell blocks in the documents."""
+    for document in DOCUMENTS:
+        for block in re.findall(r"```sh\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
+            for line in block.splitlines():
+                command = line.split("  #")[0].strip().removeprefix("sudo ")
+                if command.split(" ")[0] == "netusage":
+                    yield command
+
+
+def help_examples():
+    """Every example of every command's help."""
+    with click.Context(root_command) as ctx:
+        assert isinstance(root_command, LazyGroup)
+        for name in COMMANDS:
+            command = root_command.get_command(ctx, name)
+            yield from _examples_of(command)
+        yield from _examples_of(root_command)
+
+
+def _examples_of(command):
+    for line, _ in command.examples:
+        if line.startswith("netusage"):
+            yield line
+    if isinstance(command, click.Group) and not isinstance(command, LazyGroup):
+        for child in command.commands.values():
+            yield from _examples_of(child)
+
+
+EXAMPLES = sorted({*shown_commands(), *help_examples()})
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home with a ledger that was recorded from this machine."""
+    place = tmp_path_factory.mktemp("home")
+    environment = {**os.environ, "HOME": str(place), "NETUSAGE_DB": str(place / "netusage.db")}
+    environment.pop("STATE_DIRECTORY", None)
+    subprocess.run([*NETUSAGE, "track", "--for", "1s", "--no-csv"], env=environment, cwd=place, check=True)
+    return environment
+
+
+def made_safe(words):
+    """The example, so that it ends by itself and touches nothing but the test's own directory."""
+    if words[:1] == ["track"]:
+        return [*words, "--for", "200ms"]
+    if words[:2] in (["service", "install"], ["service", "uninstall"]):
+        return [*words, "--dry-run"]
+    if words[:1] in (["repair"], ["backup"]):
+        return [*words, "--yes"]
+    return words
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(example, home, tmp_path):
+    (tmp_path / "config.toml").write_text('[recorder]\nsample_interval = "2s"\n', encoding="utf-8")
+    words = shlex.split(example.partition(" | ")[0].partition(" > ")[0])[1:]
+    words = [
+        str(tmp_path / Path(word).name) if word.startswith(("/srv/", "/mnt/", "/path/")) else word
+        for word in words
+    ]
+    if words[:1] and words[0] in RUNS_UNTIL_STOPPED:
+        process = subprocess.Popen(
+            [*NETUSAGE, *words],
+            env={**home, "NETUSAGE_DB": str(tmp_path / "own.db")},
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert "recording into" in process.stderr.readline()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 143
+        finally:
+            process.kill()
+            process.communicate()
+        return
+    done = subprocess.run(
+        [*NETUSAGE, *made_safe(words)],
+        env=home,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    # 1: doctor found something to say of this machine; 3: this machine has no such interface
+    allowed = {0, 3, 1} if words[:1] == ["doctor"] or words[:2] == ["service", "status"] else {0, 3}
+    assert done.returncode in allowed, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_reference_is_what_the_help_says():
+    written = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert written == reference_markdown(), "run: make docs"
+
+
+def test_every_link_between_the_documents_leads_somewhere():
+    for document in [*DOCUMENTS, ROOT / "CHANGELOG.md"]:
+        for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_documents_name_every_exit_code():
+    text = reference_markdown()
+    for code in ("0", "1", "2", "3", "4", "130", "143"):
+        assert f"| {code} |" in text

@@ -1,0 +1,35 @@
+import sys
+
+import pytest
+
+from netusage.doctor.findings import Verdict
+from netusage.doctor.machine import check_machine
+from netusage.settings.schema import Settings, SourceSettings
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="netlink exists on Linux only")
+
+
+def findings(kind="auto"):
+    return {finding.about: finding for finding in check_machine(Settings(source=SourceSettings(kind=kind)))}
+
+
+@linux
+@pytest.mark.system
+def test_netlink_is_found_with_its_events_and_lives():
+    found = findings()
+    assert found["source"].verdict is Verdict.OK
+    assert found["source"].found.startswith("netlink")
+    assert "received" in found["link events"].found
+    assert found["lives of links"].verdict is Verdict.OK
+
+
+@pytest.mark.system
+def test_psutil_has_no_link_events_and_says_what_that_costs():
+    found = findings("psutil")
+    assert found["link events"].verdict is Verdict.NOTE
+    assert "up to a second" in found["link events"].found
+
+
+def test_the_identities_of_boot_and_machine_are_looked_at():
+    found = findings("psutil")
+    assert {"system", "boot", "machine"} <= found.keys()

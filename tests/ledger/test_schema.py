@@ -1,0 +1,155 @@
+"""The tables, their version, and the migrations between versions."""
+
+import re
+import sqlite3
+
+import pytest
+from support.ledgers import START_S, writing
+
+from netusage.errors import LedgerNewerError
+from netusage.ledger import schema
+from netusage.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_version, migrate
+
+NOW_US = 1_773_100_800_000_000
+
+
+@pytest.fixture
+def connection(tmp_path):
+    connection = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def version(connection):
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def tables(connection):
+    return {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
+
+def test_a_new_file_gets_every_migration_and_a_record_of_each(connection):
+    assert check_version(connection, "x") == 0
+    migrate(connection, 0, NOW_US)
+    assert check_version(connection, "x") == VERSION == len(MIGRATIONS)
+    assert connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    found = connection.execute("SELECT version, applied_us FROM migration ORDER BY version").fetchall()
+    assert found == [(number, NOW_US) for number in range(1, VERSION + 1)]
+
+
+def test_migrating_what_is_up_to_date_changes_nothing(connection):
+    migrate(connection, 0, NOW_US)
+    before = connection.execute("SELECT * FROM sqlite_schema").fetchall()
+    migrate(connection, VERSION, NOW_US + 5)
+    assert connection.execute("SELECT * FROM sqlite_schema").fetchall() == before
+    assert connection.execute("SELECT count(*) FROM migration").fetchone()[0] == VERSION
+
+
+def test_every_table_is_strict(connection):
+    migrate(connection, 0, NOW_US)
+    statements = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table'").fetchall()
+    assert statements
+    for name, sql in statements:
+        assert re.search(r"\)\s*STRICT(, WITHOUT ROWID)?$", sql), name
+
+
+def test_a_table_refuses_what_is_no_integer(connection):
+    migrate(connection, 0, NOW_US)
+    with pytest.raises(sqlite3.IntegrityError):
+        connection.execute("INSERT INTO minute VALUES (0, 1, 'many', 0, 0, 0, 0, 0)")
+
+
+def test_only_the_present_schema_may_change_so_old_steps_stay_as_they_were(connection):
+    """A step that was released once has run on people's files: it is never edited, only followed by another."""
+    schema.MIGRATIONS[0](connection)
+    expected = {
+        "ledger", "migration", "place", "run", "watched", "gap", "clock_step", "interface", "epoch", "minute",
+        "quarter", "odometer", "span",
+    }  # fmt: skip
+    assert tables(connection) == expected
+
+
+def _add_colour(connection):
+    connection.execute("ALTER TABLE interface ADD COLUMN colour TEXT NOT NULL DEFAULT ''")
+    connection.execute("CREATE TABLE colours (name TEXT) STRICT")
+
+
+def _add_half_and_fail(connection):
+    connection.execute("CREATE TABLE half (x TEXT) STRICT")
+    connection.execute("INSERT INTO no_such_table VALUES (1)")
+
+
+def test_a_step_and_its_record_are_one_transaction(connection, monkeypatch):
+    migrate(connection, 0, NOW_US)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, _add_colour))
+    migrate(connection, VERSION, NOW_US + 7)
+    assert version(connection) == VERSION + 1
+    assert "colours" in tables(connection)
+    found = connection.execute(
+        "SELECT applied_us FROM migration WHERE version = ?", (VERSION + 1,)
+    ).fetchall()
+    assert found == [(NOW_US + 7,)]
+
+
+def test_a_step_that_fails_leaves_the_version_and_the_tables_as_they_were(connection, monkeypatch):
+    migrate(connection, 0, NOW_US)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, _add_colour, _add_half_and_fail))
+    with pytest.raises(sqlite3.OperationalError, match="no_such_table"):
+        migrate(connection, VERSION, NOW_US)
+    assert version(connection) == VERSION + 1
+    assert "colours" in tables(connection)
+    assert "half" not in tables(connection)
+    assert connection.execute("SELECT max(version) FROM migration").fetchone()[0] == VERSION + 1
+    assert not connection.in_transaction
+
+
+def test_a_kill_in_the_middle_of_a_step_leaves_the_version_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "ledger.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    migrate(connection, 0, NOW_US)
+
+    def dies(connection):
+        _add_colour(connection)
+        connection.close()
+
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, dies))
+    with pytest.raises(sqlite3.ProgrammingError):
+        migrate(connection, VERSION, NOW_US)
+    again = sqlite3.connect(path)
+    assert version(again) == VERSION
+    assert "colours" not in tables(again)
+    again.close()
+
+
+def test_an_older_ledger_is_migrated_when_it_is_opened_and_keeps_what_is_in_it(tmp_path, monkeypatch):
+    path = tmp_path / "ledger.db"
+    with writing(path) as ledger:
+        ledger.count(ledger.interface("eth0"), START_S, 5, 6, 1, 1)
+        ledger.commit(ended="stopped")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, _add_colour))
+    monkeypatch.setattr(schema, "VERSION", VERSION + 1)
+    with writing(path, START_S + 60) as ledger:
+        assert ledger.writer.remember().epochs[0].last.rx_bytes == 5
+    again = sqlite3.connect(path)
+    assert version(again) == VERSION + 1
+    assert again.execute("SELECT name, rx_bytes, colour FROM interface").fetchall() == [("eth0", 5, "")]
+    again.close()
+
+
+def test_a_newer_schema_is_refused_with_both_numbers(connection):
+    migrate(connection, 0, NOW_US)
+    connection.execute(f"PRAGMA user_version = {VERSION + 3}")
+    with pytest.raises(LedgerNewerError, match=f"schema {VERSION + 3}.* up to {VERSION}"):
+        check_version(connection, "x")
+
+
+def test_tables_of_another_program_are_refused(connection):
+    connection.execute("CREATE TABLE songs (name TEXT)")
+    with pytest.raises(LedgerNewerError, match="another program"):
+        check_version(connection, "x")
+
+
+def test_another_program_s_mark_is_refused_though_it_has_no_tables(connection):
+    connection.execute("PRAGMA application_id = 252006673")
+    with pytest.raises(LedgerNewerError, match="another program"):
+        check_version(connection, "x")

@@ -1,0 +1,127 @@
+"""Values against their keys."""
+
+import subprocess
+import sys
+
+import pytest
+
+from netusage.settings.convert import Invalid, nearest, parse, parse_text
+from netusage.settings.schema import declared_keys
+from netusage.units import Units
+
+KEYS = declared_keys()
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "expected"),
+    [
+        ("recorder.sample_interval", "500ms", "500ms"),
+        ("recorder.commit_on_link_event", False, False),
+        ("recorder.minutes_kept_days", 3660, 3660),
+        ("interfaces.hidden", ["veth*", "docker0"], ("veth*", "docker0")),
+        ("source.kind", "psutil", "psutil"),
+        ("report.units", "iec", Units.IEC),
+        ("report.tz", "Europe/Berlin", "Europe/Berlin"),
+        ("report.tz", "", ""),
+        ("ledger.path", "/var/lib/x.db", "/var/lib/x.db"),
+    ],
+)
+def test_a_sound_value_becomes_the_keys_own_type(dotted, value, expected):
+    found = parse(KEYS[dotted], value)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "reason"),
+    [
+        ("recorder.sample_interval", 5, "expected text, got 5"),
+        ("recorder.sample_interval", "5 parsecs", "not a duration"),
+        ("recorder.sample_interval", "99ms", "'99ms' is outside 100ms to 60s"),
+        ("recorder.sample_interval", "61s", "is outside 100ms to 60s"),
+        ("recorder.commit_interval", "11min", "is outside 100ms to 10min"),
+        ("recorder.commit_on_link_event", "yes", "expected true or false, got 'yes'"),
+        ("recorder.commit_on_link_event", 1, "expected true or false, got 1"),
+        ("recorder.minutes_kept_days", 0, "0 is outside 1 to 3660"),
+        ("recorder.minutes_kept_days", True, "expected a whole number, got True"),
+        ("recorder.minutes_kept_days", 1.5, "expected a whole number"),
+        ("report.billing_day", 32, "32 is outside 1 to 31"),
+        ("interfaces.hidden", "veth*", "expected a list of names, got 'veth*'"),
+        ("interfaces.hidden", ["veth*", 5], "expected a list of names"),
+        ("interfaces.hidden", [""], "an empty name matches no interface"),
+        (
+            "source.kind",
+            "netlnk",
+            "expected one of auto, netlink, psutil, got 'netlnk'; did you mean 'netlink'?",
+        ),
+        ("source.kind", 5, "expected one of auto, netlink, psutil, got 5"),
+        ("report.tz", "Europe/Berln", "unknown time zone 'Europe/Berln'; did you mean 'Europe/Berlin'?"),
+        ("report.tz", "../etc/passwd", "unknown time zone"),
+        ("report.tz", "Europe", "unknown time zone"),
+        ("ledger.path", "usage.db", "'usage.db' is not an absolute path"),
+        ("ledger.path", "/a\0b", "NUL"),
+        ("ledger.path", "~nosuchuser-here/x.db", "no such home"),
+    ],
+)
+def test_an_unsound_value_is_refused_with_the_reason(dotted, value, reason):
+    with pytest.raises(Invalid) as caught:
+        parse(KEYS[dotted], value)
+    assert reason in str(caught.value)
+
+
+def test_a_huge_wrong_value_is_shown_in_part():
+    with pytest.raises(Invalid) as caught:
+        parse(KEYS["recorder.minutes_kept_days"], "x" * 10_000)
+    assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize(
+    ("dotted", "text", "expected"),
+    [
+        ("recorder.minutes_kept_days", "7", 7),
+        ("recorder.commit_on_link_event", "false", False),
+        ("track.csv", "TRUE", True),
+        ("interfaces.hidden", "veth*, docker0,", ("veth*", "docker0")),
+        ("interfaces.hidden", "", ()),
+        ("report.units", "iec", Units.IEC),
+        ("ledger.path", "here.db", "here.db"),
+    ],
+)
+def test_text_from_flags_and_variables_is_read_as_the_key_means_it(dotted, text, expected):
+    assert parse_text(KEYS[dotted], text) == expected
+
+
+@pytest.mark.parametrize(
+    ("dotted", "text"),
+    [("recorder.minutes_kept_days", "seven"), ("track.csv", "maybe"), ("report.bits", "2")],
+)
+def test_text_of_the_wrong_kind_is_refused(dotted, text):
+    with pytest.raises(Invalid, match="expected"):
+        parse_text(KEYS[dotted], text)
+
+
+def test_a_path_with_a_tilde_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert parse(KEYS["ledger.path"], "~/usage.db") == "/home/someone/usage.db"
+
+
+def test_nearest_says_nothing_about_words_that_are_far_away():
+    assert nearest("sample_intervl", ["sample_interval"]) == "; did you mean 'sample_interval'?"
+    assert nearest("zebra", ["sample_interval"]) == ""
+
+
+def test_a_missing_msgspec_is_named_with_the_command_that_installs_it():
+    code = (
+        "import sys; sys.modules['msgspec'] = None\n"
+        "from netusage.settings.load import load, Flag\n"
+        "from netusage.errors import NetusageError\n"
+        "home = {'HOME': '/nonexistent'}\n"
+        "assert load(flags={'track.interval': Flag('5s', '--interval')}, environment=home)\n"
+        "try:\n"
+        "    load(environment=home | {'NETUSAGE_REPORT_BILLING_DAY': '3'})\n"
+        "except NetusageError as error:\n"
+        "    assert 'msgspec is missing' in error.message and error.hint == 'pip install msgspec', error\n"
+        "else:\n"
+        "    raise AssertionError('not refused')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,1 @@
+"""What tests with a real kernel and real processes share: namespaces, traffic, processes, file systems, the book."""
