@@ -91,6 +91,10 @@ ip addr add 10.9.0.1/24 dev vt0
 ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev vt0
 ip link set vt1 up
 ip link set vt0 up
+for _ in $(seq 100); do
+    ip link show vt0 | grep -q 'qdisc noop ' || break
+    sleep 0.05
+done
 """
 
 DOWN = """\

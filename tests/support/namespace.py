@@ -120,12 +120,22 @@ class Namespace:
         self.wait_until_up(one)
         (peer or self).wait_until_up(other)
 
+    def up(self, *names):
+        """Set interfaces up and wait until they can send."""
+        self.batch(f"link set {name} up" for name in names)
+        self.wait_until_up(*names)
+
     def wait_until_up(self, *names):
-        """Wait until interfaces can send: what is sent before is dropped without being counted."""
+        """Wait until interfaces can send: what is sent before is dropped without being counted.
+
+        The kernel exchanges the queue that drops everything ("noop") in its own time, up to a second after the link
+        was set up. A kind that knows no carrier never says more of itself than "UNKNOWN".
+        """
 
         def are_up():
-            links = {link["ifname"]: link["operstate"] for link in json.loads(self.ip("-j", "link"))}
-            return all(links[name] == "UP" for name in names)
+            links = {link["ifname"]: link for link in json.loads(self.ip("-j", "link"))}
+            found = [links[name] for name in names]
+            return all(link["operstate"] in {"UP", "UNKNOWN"} and link["qdisc"] != "noop" for link in found)
 
         until(are_up, f"{names} to come up", every=0.001)
 
@@ -182,7 +192,7 @@ class Tap:
         flags = (0x0002 if tap else 0x0001) | 0x1000  # IFF_TAP or IFF_TUN, IFF_NO_PI
         try:
             fcntl.ioctl(self._file, 0x400454CA, struct.pack("16sH22x", name.encode(), flags))  # TUNSETIFF
-            space.ip("link", "set", name, "up")
+            space.up(name)
         except BaseException:
             self.close()
             raise

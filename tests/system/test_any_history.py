@@ -105,9 +105,8 @@ class History:
         if self._away:
             name = self._away.pop()
             self.elsewhere.ip("link", "set", name, "netns", self.here.name)
-            self.here.ip("link", "set", name, "up")
             self._before[name] = self.here.counters()[name]
-            self.here.wait_until_up(name)
+            self.here.up(name)
         elif self._pairs:
             name = self.chance.choice(self._pairs)[0]
             self.here.ip("link", "set", name, "netns", self.elsewhere.name)

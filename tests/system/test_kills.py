@@ -59,8 +59,7 @@ def test_what_a_killed_recorder_took_with_it_is_declared_for_each_interface_that
     names = [f"{end}{n}" for n in range(20) for end in "ab"]
     recorder = record(space, commit="100ms")
     space.batch(f"link add a{n} group 7 type veth peer name b{n}" for n in range(20))
-    space.batch(f"link set {name} up" for name in names)
-    space.wait_until_up(*names)
+    space.up(*names)
     for name in names:
         space.send(name, 10)
     until(lambda: len(recorded(ledger)) == len(names), "the commit of all that")

@@ -13,15 +13,14 @@ _ETHERNET = b"\xff" * 6 + b"\x02\0\0\0\0\x01" + b"\x88\xb5" + b"y" * 400
 _IPV4 = b"\x45\0\0\x1c\0\0\0\0\x40\x11\0\0\x0a\x09\0\x02\x0a\x09\0\x01" + b"\x04\0\x04\0\0\x08\0\0"
 
 _MAKE = {
-    "veth": ["link add k0 type veth peer name k1", "link set k0 up", "link set k1 up"],
-    "bridge": ["link add k0 type bridge mcast_snooping 0", "link set k0 up", "link set va master k0"],
-    "ifb": ["link add k0 type ifb", "link set k0 up"],
-    "macvlan": ["link add k0 link va type macvlan mode bridge", "link set k0 up"],
+    "veth": ["link add k0 type veth peer name k1", "link set k1 up"],
+    "bridge": ["link add k0 type bridge mcast_snooping 0", "link set va master k0"],
+    "ifb": ["link add k0 type ifb"],
+    "macvlan": ["link add k0 link va type macvlan mode bridge"],
     "vxlan": [
         "addr add 10.9.0.1/24 dev va",
         "neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev va",
         "link add k0 type vxlan id 5 dstport 4789 remote 10.9.0.2 dev va",
-        "link set k0 up",
     ],
 }
 
@@ -31,6 +30,7 @@ def test_an_interface_of_each_kind_is_recorded_whole_through_its_removal(space, 
     space.pair("va", "vb")
     recorder = record(space, sample="1s")
     space.batch(_MAKE[kind])
+    space.up("k0")
     for size in (60, 700, 1400):
         space.send("k0", 15, size)
         space.send("vb", 10, size)

@@ -109,6 +109,7 @@ def test_an_interface_exchanged_for_its_like_in_one_go_starts_from_zero(space, r
                 "link set vb up",
             ]
         )
+        space.wait_until_up("va", "vb")
     space.send("vb", 5)
     truth = added(truth, space.counters())
     assert recorder.stop() == 143
@@ -170,12 +171,12 @@ def test_an_interface_moved_to_another_namespace_and_back_counts_only_what_it_di
     here.send("vb", 20)
     truth = here.counters()
     here.ip("link", "set", "va", "netns", elsewhere.name)
-    elsewhere.ip("link", "set", "va", "up")
+    elsewhere.up("va")
     elsewhere.send("va", 400)
     here.send("vb", 30)
     away = elsewhere.counters()["va"]
     elsewhere.ip("link", "set", "va", "netns", here.name)
-    here.ip("link", "set", "va", "up")
+    here.up("va")
     here.send("va", 50)
     truth = added({"va": truth["va"]}, difference({"va": away}, here.counters()))
     assert recorder.stop() == 143
@@ -196,7 +197,7 @@ def test_an_interface_that_is_away_for_an_instant_counts_nothing_twice(spaces, r
     for _ in range(3):
         here.ip("link", "set", "va", "netns", elsewhere.name)
         elsewhere.ip("link", "set", "va", "netns", here.name)
-        here.ip("link", "set", "va", "up")
+        here.up("va")
         here.send("va", 5)
         time.sleep(0.7)
         here.send("vb", 5)
@@ -215,7 +216,7 @@ def test_an_interface_that_is_away_while_nobody_looks_counts_nothing_twice(space
     recorder.send(signal.SIGSTOP)  # all events below are read in one go
     here.ip("link", "set", "va", "netns", elsewhere.name)
     elsewhere.ip("link", "set", "va", "netns", here.name)
-    here.ip("link", "set", "va", "up")
+    here.up("va")
     recorder.send(signal.SIGCONT)
     here.send("va", 5)
     time.sleep(0.5)
@@ -229,8 +230,7 @@ def test_an_interface_that_is_away_while_nobody_looks_counts_nothing_twice(space
 def test_500_interfaces_removed_at_once_are_recorded_whole(space, record, ledger):
     recorder = record(space, sample="1s")
     space.batch(f"link add a{n} group 7 type veth peer name b{n}" for n in range(250))
-    space.batch(f"link set {end}{n} up" for n in range(250) for end in "ab")
-    space.wait_until_up(*(f"{end}{n}" for n in range(250) for end in "ab"))
+    space.up(*(f"{end}{n}" for n in range(250) for end in "ab"))
     for n in range(250):
         space.send(f"a{n}", 2 + n % 5)
         space.send(f"b{n}", 1 + n % 3, 100)
