@@ -126,7 +126,7 @@ def boot(db: sqlite3.Connection, book: Book, number: int, stretch: tuple[int, in
     """One boot: its place, its weekly runs, and one epoch of every interface."""
     start_s, end_s = stretch
     place = (number, f"00000000-0000-4000-8000-{number:012x}", 4026531840, "bench", (start_s - 60) * US)
-    db.execute("INSERT INTO place VALUES (?, ?, ?, ?, ?)", place)
+    db.execute("INSERT INTO place VALUES (?, ?, ?, ?, ?, 0)", place)
     for run_start in range(start_s, end_s, RESTART_S):
         run_end = min(run_start + RESTART_S - PAUSE_S, end_s)
         ended = None if last and run_end == end_s else "stopped"

@@ -63,7 +63,7 @@ class Link(NamedTuple):
     lower: index of the interface that it runs on top of (VLAN, macvlan, veth peer), or 0.
     lower_elsewhere: that interface lives in another network namespace.
     life: an identity of this one life of the link (inode of its sysfs directory), 0 when unknown. It survives
-        rename and a move between namespaces, and differs after removal and re-creation.
+        rename and a move between namespaces, and a link that is made later has a greater one.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs

@@ -534,17 +534,15 @@ def test_a_boot_that_is_known_from_another_namespace_is_no_new_boot(path):
         inside.close()
 
 
-def test_the_last_counters_of_a_life_that_left_are_remembered(path):
+def test_the_newest_life_is_remembered_and_never_becomes_older(path):
     with writing(path) as ledger:
-        epoch = count(ledger, 5)
-        epoch.link = epoch.link._replace(life=77)
-        ledger.end(epoch)
+        for newest_life in (76, 77, 0):
+            ledger.commit(newest_life=newest_life)
+    with writing(path) as ledger:
+        assert ledger.writer.remember().newest_life == 77
+    with writing(path, boot_id="boot-2") as ledger:
         ledger.commit()
-    with writing(path) as ledger:
-        last_of_life = ledger.writer.remember().last_of_life
-        assert last_of_life(77) == Counters(5, 5, 1, 1)
-        assert last_of_life(78) is None
-        assert last_of_life(0) is None
+        assert ledger.writer.remember().newest_life == 0
 
 
 def test_running_without_counting_leaves_a_baseline(path):

@@ -264,8 +264,8 @@ class Kernel:
         other_namespace: int = HERE,
     ) -> tuple[Interface, Interface]:
         """Create a veth pair. The end that is made first is announced without counters, as the kernel does."""
-        first = self._new(name, "veth", index, HERE)
         second = self._new(other, "veth", other_index, other_namespace)
+        first = self._new(name, "veth", index, HERE)
         self._tell(second, LinkChange.PRESENT, counters=None)
         first.peer, second.peer = second, first
         self._tell(first, LinkChange.PRESENT)

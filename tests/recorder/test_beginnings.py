@@ -2,7 +2,7 @@
 
 import pytest
 from recorder.desk import ETH0, PLACE, WG0, Desk, at, c
-from recorder.kernel import Kernel
+from recorder.kernel import ELSEWHERE, HERE, Kernel
 from recorder.station import Station
 from support import book
 
@@ -13,13 +13,13 @@ from netusage.recorder.rules import Rules
 UPTIME_S = 3600
 
 
-def left(seconds_ago, epochs=(), *, ended="stopped", returned=None):
+def left(seconds_ago, epochs=(), *, ended="stopped", newest_life=0):
     """An earlier recorder stopped so long before the start."""
     then = at(-seconds_ago)
     return Remembered(
         here=LastReading(then.boot_ns, then.wall_us, ended),
         epochs=tuple(epochs),
-        last_of_life=(returned or {}).get,
+        newest_life=max([newest_life, *(epoch.link.life for epoch in epochs)]),
     )
 
 
@@ -132,17 +132,26 @@ def test_an_interface_renamed_while_the_recorder_was_down_goes_on_under_its_new_
 
 
 def test_an_interface_that_came_back_from_another_namespace_is_not_counted_twice():
-    desk = Desk({ETH0: c(900)}, remembered=left(600, returned={20: c(500)}))
+    desk = Desk({ETH0: c(900)}, remembered=left(600, newest_life=20))
     desk.sample(1, {2: c(905)})
     assert desk.recorded == {"eth0": c(5)}
     assert desk.lost == [("stopped", "eth0")]
 
 
 def test_an_interface_that_took_the_index_of_another_and_had_been_here_before_is_not_counted_twice():
-    returner = Link(2, "nic1", life=99)
-    desk = Desk({returner: c(900)}, remembered=left(600, [epoch(ETH0, c(100))], returned={99: c(850)}))
+    returner = Link(2, "nic1", life=12)
+    desk = Desk({returner: c(900)}, remembered=left(600, [epoch(ETH0, c(100))]))
     assert desk.recorded == {}
     assert sorted(desk.lost) == [("stopped", "nic1"), ("vanished", "eth0")]
+
+
+def test_of_several_that_came_while_the_recorder_was_down_each_is_young_or_old_by_itself():
+    young, younger, old = Link(2, "a", life=21), Link(3, "b", life=22), Link(4, "c", life=12)
+    before = left(600, [epoch(Link(9, "gone", life=20), c(1))])
+    for links in ([younger, young, old], [old, young, younger]):
+        desk = Desk(dict.fromkeys(links, c(70)), remembered=before)
+        assert desk.recorded == {"a": c(70), "b": c(70)}
+        assert ("stopped", "c") in desk.lost
 
 
 def test_a_source_whose_counters_wrap_declares_that_whole_turns_cannot_be_seen_over_a_gap():
@@ -191,6 +200,34 @@ def test_the_first_machine_goes_on_when_its_ledger_comes_back(kernel, ledger):
     kernel.traffic(kernel.named("eth0"), 700)
     Station(kernel, ledger).start().stop()
     assert recorded(Station(kernel, ledger)) == {"eth0": 700}
+
+
+@pytest.mark.parametrize("ledger_is_taken_away", [False, True])
+def test_a_link_that_left_before_a_crash_and_comes_back_unseen_after_it_is_not_counted_twice(
+    kernel, ledger, ledger_is_taken_away
+):
+    station = Station(kernel, ledger).start()
+    eth0 = kernel.named("eth0")
+    kernel.traffic(eth0, 700)
+    station.run(1)
+    kernel.move(eth0, ELSEWHERE)
+    station.run(15)
+    before = recorded(station)
+    if ledger_is_taken_away:
+        ledger.unlink()
+        station.run(15)
+        before = {}
+    station.crash()
+    station.start()
+    station.source.events_full = True
+    kernel.move(eth0, HERE)
+    kernel.traffic(eth0, 30)
+    station.run(15)
+    kernel.traffic(eth0, 4)
+    station.stop()
+    assert recorded(station) == {"eth0": before.get("eth0", 0) + 4}
+    assert ("events-lost", "") in {(gap["kind"], gap["interface"]) for gap in book.gaps(ledger, lossy=1)}
+    assert ("stopped", "eth0") in {(gap["kind"], gap["interface"]) for gap in book.gaps(ledger, lossy=1)}
 
 
 def test_another_namespace_of_the_same_boot_begins_at_first_sight(kernel, ledger):

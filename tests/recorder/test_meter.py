@@ -4,6 +4,7 @@ import pytest
 from recorder.desk import ETH0, WG0, Desk, at, c, came, went
 from recorder.kernel import START_US
 
+from netusage.ledger.batch import LastReading, Remembered
 from netusage.model import NS, US, ZERO, Counters, Gap, GapKind, Link
 from netusage.recorder.rules import Rules
 
@@ -320,6 +321,15 @@ def test_a_list_that_may_be_older_than_the_events_is_asked_for_again():
     desk = Desk({ETH0: c(100)})
     again = desk.meter.resync(at(1), [(ETH0._replace(life=21), c(30))], [went(ETH0, c(110))], "lost")
     assert again is True
+
+
+def test_a_link_that_left_while_another_recorder_looked_and_came_back_unseen_is_not_counted_twice():
+    earlier = Remembered(here=LastReading(at(-2).boot_ns, at(-2).wall_us, None), newest_life=20)
+    desk = Desk({}, remembered=earlier)
+    desk.meter.resync(at(1), [(ETH0, c(400)), (WG0, c(70))], (), "lost", settled=True)
+    desk.sample(2, {2: c(410), 3: c(70)})
+    assert desk.recorded == {"eth0": c(10), "wg0": c(70)}
+    assert ("stopped", "eth0") in desk.lost
 
 
 def test_a_link_that_left_and_came_back_unseen_is_not_counted_twice():

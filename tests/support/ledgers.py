@@ -103,7 +103,7 @@ class Ledger:
         epoch.closed_us, epoch.closed_because = self.now_s * US, because
         self._touch(epoch)
 
-    def commit(self, now_s=None, *, ended=None, watched_from_s=None):
+    def commit(self, now_s=None, *, ended=None, watched_from_s=None, newest_life=0):
         """Write everything up to `now_s`, UTC seconds."""
         self.now_s = self.now_s if now_s is None else now_s
         batch = self._batch
@@ -111,6 +111,7 @@ class Ledger:
         from_s = self.begun_s if watched_from_s is None else watched_from_s
         batch.watched = [(from_s * US, self.now_s * US)]
         batch.ended = ended
+        batch.newest_life = newest_life
         self.writer.commit(batch)
         self._batch = self._new_batch()
 

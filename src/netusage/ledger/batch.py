@@ -1,6 +1,5 @@
 """What the recorder hands to the ledger, and what the ledger remembers for the recorder."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from netusage.model import Counters, Gap, Instant, Link, Place
@@ -106,6 +105,7 @@ class Batch:
         the last commit comes again with its old start.
     entries: by UTC minute (seconds since 1970) and epoch.
     epochs: opened, closed or with new counters; each is written whole.
+    newest_life: of all links that were ever seen in this place.
     """
 
     at: Instant
@@ -116,6 +116,7 @@ class Batch:
     gaps: list[Gap] = field(default_factory=list)
     steps: list[ClockStep] = field(default_factory=list)
     health: Health = field(default_factory=Health)
+    newest_life: int = 0
     ended: str | None = None
 
 
@@ -139,14 +140,13 @@ class Remembered:
     epochs: the living epochs of this place.
     before: the last reading of an earlier boot of this machine, None when there was none or the ledger knows
         this boot already (in another namespace).
-    last_of_life: the last counters of a life of a link whose epochs in this place are all closed, None when there
-        are none: it was moved to another namespace, and may come back.
+    newest_life: of all links that were ever seen in this place.
     """
 
     here: LastReading | None = None
     epochs: tuple[Epoch, ...] = ()
     before: LastReading | None = None
-    last_of_life: Callable[[int], Counters | None] = lambda _: None
+    newest_life: int = 0
 
 
 NOTHING_REMEMBERED = Remembered()

@@ -2,7 +2,6 @@
 
 import sqlite3
 
-from netusage.ledger import connect
 from netusage.ledger.batch import Epoch, LastReading, Remembered
 from netusage.model import Counters, Link, Place
 
@@ -15,10 +14,6 @@ _LAST_READING_BEFORE = """
 SELECT last_boot_ns, last_us, ended FROM run
 WHERE place_id IN (SELECT id FROM place WHERE machine = ? AND boot_id != ?) ORDER BY id DESC LIMIT 1
 """
-_LAST_OF_LIFE = """
-SELECT last_rx_bytes, last_tx_bytes, last_rx_packets, last_tx_packets FROM epoch
-WHERE place_id = ? AND life = ? ORDER BY id DESC LIMIT 1
-"""
 _ENDED_WITH_THEIR_BOOT = """
 SELECT e.id, e.interface_id, max(r.last_us) AS last_us
 FROM epoch e JOIN place p ON p.id = e.place_id JOIN run r ON r.place_id = p.id
@@ -26,12 +21,11 @@ WHERE e.closed_us IS NULL AND p.machine = ? AND p.boot_id != ? GROUP BY e.id
 """
 
 
-def remember(connection: sqlite3.Connection, path: str, place: Place, place_id: int) -> Remembered:
+def remember(connection: sqlite3.Connection, place: Place, place_id: int) -> Remembered:
     """What earlier recorders left for this place.
 
     Args:
         connection: the open ledger, with rows by name.
-        path: its file, for messages.
         place: where the recorder counts now.
         place_id: its number in the ledger.
     """
@@ -42,16 +36,9 @@ def remember(connection: sqlite3.Connection, path: str, place: Place, place_id: 
             return Remembered()
         before = _last_reading(connection, _LAST_READING_BEFORE, place.machine, place.boot_id)
         return Remembered(before=before)
-
-    def last_of_life(life: int) -> Counters | None:
-        if not life:
-            return None
-        with connect.translated(path, "read"):
-            row = connection.execute(_LAST_OF_LIFE, (place_id, life)).fetchone()
-        return Counters(*row) if row else None
-
+    newest_life = connection.execute("SELECT newest_life FROM place WHERE id = ?", (place_id,)).fetchone()[0]
     rows = connection.execute(_LIVING_HERE, (place_id,)).fetchall()
-    return Remembered(here=here, epochs=tuple(_epoch(row, place) for row in rows), last_of_life=last_of_life)
+    return Remembered(here=here, epochs=tuple(_epoch(row, place) for row in rows), newest_life=newest_life)
 
 
 def close_earlier_boots(connection: sqlite3.Connection, place: Place) -> None:

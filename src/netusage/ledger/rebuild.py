@@ -143,7 +143,7 @@ class Rebuild:
 
     def _stand_in(self, parent: str, number: int) -> None:
         if parent == "place":
-            self._execute("INSERT INTO place VALUES (?, ?, 0, '', 0)", (number, f"unknown-{number}"))
+            self._execute("INSERT INTO place VALUES (?, ?, 0, '', 0, 0)", (number, f"unknown-{number}"))
             return
         name, reason = f"unknown-{number}", "its name could not be read; repaired"
         seen = self._execute(
@@ -340,7 +340,7 @@ class Rebuild:
             self._execute("UPDATE place SET namespace = -id WHERE boot_id = ?", (self._boot_id,))
             newest = self._execute("SELECT coalesce(max(id), 0) FROM place").fetchone()[0] + 1
             marker = (newest, self._boot_id, -newest, "", self._now_us)
-            self._execute("INSERT INTO place VALUES (?, ?, ?, ?, ?)", marker)
+            self._execute("INSERT INTO place VALUES (?, ?, ?, ?, ?, 0)", marker)
         self._gap(since, max(self._now_us, since), "", "repair: what came after the last reading is unknown")
 
 

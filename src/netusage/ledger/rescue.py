@@ -87,7 +87,11 @@ TABLES = {
                 "minutes_from_s": "n",
             },
         ),
-        Table("place", "id", {"id": "n", "boot_id": "t", "namespace": "i", "machine": "t", "boot_us": "i"}),
+        Table(
+            "place",
+            "id",
+            {"id": "n", "boot_id": "t", "namespace": "i", "machine": "t", "boot_us": "i", "newest_life": "n"},
+        ),
         Table(
             "run",
             "id",

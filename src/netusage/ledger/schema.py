@@ -40,6 +40,7 @@ CREATE TABLE place (                   -- where counters live
   namespace INTEGER NOT NULL,
   machine TEXT NOT NULL,
   boot_us INTEGER NOT NULL,            -- when that boot began
+  newest_life INTEGER NOT NULL DEFAULT 0, -- of all links that were ever seen there
   UNIQUE (boot_id, namespace, machine)
 ) STRICT;
 

@@ -60,6 +60,7 @@ UPDATE run SET last_us = ?, last_boot_ns = ?, ended = ?, samples = ?, failed_sam
   failed_commits = ?, commit_total_us = ?, commit_max_us = ?, events = ?
 WHERE id = ?
 """
+_MARK_BIRTHS = "UPDATE place SET newest_life = ? WHERE id = ? AND newest_life < ?"
 _MARK_WATCHED = """
 INSERT INTO watched (run_id, start_us, end_us) VALUES (?, ?, ?)
 ON CONFLICT (run_id, start_us) DO UPDATE SET end_us = excluded.end_us
@@ -122,7 +123,7 @@ class LedgerWriter:
     def remember(self) -> Remembered:
         """What earlier recorders left for this place."""
         with connect.translated(self.path, "read"):
-            return memory.remember(self._connection, self.path, self._place, self._place_id)
+            return memory.remember(self._connection, self._place, self._place_id)
 
     def commit(self, batch: Batch) -> None:
         """Write the batch and the new baselines in one transaction; on an error nothing of it is written.
@@ -332,6 +333,7 @@ class LedgerWriter:
         else:
             run_id = self._run_id
         execute(_MARK_RUN, (at.wall_us, at.boot_ns, batch.ended, *astuple(health), run_id))
+        execute(_MARK_BIRTHS, (batch.newest_life, self._place_id, batch.newest_life))
         self._connection.executemany(_MARK_WATCHED, [(run_id, *stretch) for stretch in batch.watched])
         for gap in batch.gaps:
             self._write_gap(gap)

@@ -12,7 +12,6 @@ MINUTE_US = MINUTE_S * US
 _WRAP = 1 << 32
 _LARGEST_PACKET = 1 << 16  # bytes; also of a super-packet
 _AHEAD = 64  # packets whose bytes are counted already: the two counters are not read in one go
-_DEPARTED = 4096  # lives that are remembered after they left
 _FASTEST = 12_500_000_000  # bytes per second: 100 Gbit/s
 
 
@@ -68,7 +67,7 @@ class Accounts:
         self.lives: dict[int, Life] = {}
         self.pending = Pending()
         self.gone = ZERO
-        self.departed: dict[int, Counters] = {}
+        self.newest_life = 0  # of all links that were ever here
         self._place = place
         self._life_of = life_of
         self._selected = selected
@@ -140,6 +139,7 @@ class Accounts:
         epoch = Epoch(self._place, link, at_us, because, first, first, committed=first)
         life = Life(link, epoch, first)
         self.lives[link.index] = life
+        self.newest_life = max(self.newest_life, link.life)
         self.touch(life)
         return life
 
@@ -153,11 +153,6 @@ class Accounts:
         if self.is_selected(life):
             self.gone = self.gone.plus(epoch.last.minus(life.session_base))
         self.lives.pop(life.link.index, None)
-        if life.link.life:
-            self.departed.pop(life.link.life, None)
-            self.departed[life.link.life] = epoch.last
-            if len(self.departed) > _DEPARTED:
-                del self.departed[next(iter(self.departed))]
 
     def appear(
         self, link: Link, first: Counters, interval: Interval, because: str, counters: Counters | None = None
@@ -168,19 +163,17 @@ class Accounts:
         if counters is not None:
             self.account(life, counters, interval)
 
-    def arrive(
-        self, link: Link, counters: Counters, interval: Interval, left_with: Counters | None = None
-    ) -> None:
-        """A link that came while nobody looked: a new one, or one that has come back from another namespace.
+    def arrive(self, link: Link, counters: Counters, interval: Interval, newest_life: int) -> None:
+        """A link that came while nobody looked: a new one, or one that came (or came back) from another namespace.
 
-        left_with: the counters with which this life of the link was here last.
+        newest_life: of all links that were here at the last look; lives are numbered in the order of birth, so a
+            link with a smaller one has lived before, elsewhere.
         """
-        left_with = left_with or self.departed.get(link.life)
-        if left_with is None or min(counters.minus(left_with)) < 0:
+        if not 0 < link.life <= newest_life:
             self.appear(link, ZERO, interval, "appeared", counters)
             return
         self.appear(link, counters, interval, "moved-in")
-        note = f"it left with {tuple(left_with)} and came back unseen with {tuple(counters)}: how much of it here is not known"
+        note = f"it came from another namespace unseen, with {tuple(counters)}: how much of it was counted here is not known"
         self.declare(interval, GapKind.STOPPED, lossy=True, interface=link.name, note=note)
 
     def vanish(self, life: Life, interval: Interval) -> None:
@@ -205,6 +198,7 @@ class Accounts:
             return
         if link != life.link:
             life.link = life.epoch.link = link
+            self.newest_life = max(self.newest_life, link.life)
             life.epoch.restated = True
             self.touch(life)
 

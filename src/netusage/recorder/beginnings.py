@@ -1,6 +1,6 @@
 """How counting begins: at first sight, after a boot, or where an earlier recorder left off."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from netusage.ledger.batch import Epoch, LastReading, Remembered
 from netusage.model import ZERO, Counters, GapKind, Instant, Link
@@ -58,13 +58,14 @@ def _take_up(
     interval = Interval(at.wall_us - duration_ns // 1000, at.wall_us, duration_ns, estimated)
     if estimated is not None:
         accounts.declare(interval, kind, lossy=False)
+    accounts.newest_life = remembered.newest_life
     known = {epoch.link.index: epoch for epoch in remembered.epochs}
     for link, counters in links:
         epoch = known.pop(link.index, None)
         if epoch is not None:
-            _resume(accounts, epoch, link, counters, interval, last_of_life=remembered.last_of_life)
+            _resume(accounts, epoch, (link, counters), interval, remembered.newest_life)
         else:
-            accounts.arrive(link, counters, interval, remembered.last_of_life(link.life))
+            accounts.arrive(link, counters, interval, remembered.newest_life)
     for epoch in known.values():
         accounts.vanish(Life(epoch.link, epoch, epoch.last), interval)
     if estimated is not None and accounts.rules.counter_bits != 64:
@@ -75,20 +76,23 @@ def _take_up(
 def _resume(
     accounts: Accounts,
     epoch: Epoch,
-    link: Link,
-    counters: Counters,
+    seen: tuple[Link, Counters],
     interval: Interval,
-    *,
-    last_of_life: Callable[[int], Counters | None],
+    newest_life: int,
 ) -> None:
     """Go on with a committed epoch, if this is still the same life of the same link."""
+    link, counters = seen
     epoch.committed = epoch.last
     life = Life(epoch.link, epoch, epoch.last)
     accounts.lives[link.index] = life
     wraps = accounts.rules.counter_bits != 64
-    if not same_life(epoch.link, link) or (min(counters.minus(epoch.last)) < 0 and not wraps):
+    if not same_life(epoch.link, link):
         accounts.vanish(life, interval)
-        accounts.arrive(link, counters, interval, last_of_life(link.life))
+        accounts.arrive(link, counters, interval, newest_life)
+        return
+    if min(counters.minus(epoch.last)) < 0 and not wraps:
+        accounts.vanish(life, interval)
+        accounts.appear(link, ZERO, interval, "appeared", counters)
         return
     accounts.account(life, counters, interval)
     accounts.restate(accounts.lives[link.index], link, interval.end_us)

@@ -145,6 +145,7 @@ class Meter:
         unseen = interval
         if self._odd_rounds and self._odd_since_us < interval.start_us:
             unseen = replace(interval, start_us=self._odd_since_us)
+        newest_life = self._accounts.newest_life
         present = list(links)
         seen = {link.index for link, _ in present}
         if settled:
@@ -154,7 +155,7 @@ class Meter:
             touched = set()
         for link, counters in present:
             if link.index not in touched:
-                self._look_at(link, counters, interval, unseen)
+                self._look_at(link, counters, interval, unseen, newest_life)
         for index in [index for index in self._accounts.lives if index not in seen and index not in touched]:
             self._accounts.vanish(self._accounts.lives[index], unseen)
         self._at = at
@@ -178,15 +179,20 @@ class Meter:
         duration_ns = max(at.boot_ns - self._at.boot_ns, 1000)
         self._apply(fresh, Interval(at.wall_us - duration_ns // 1000, at.wall_us, duration_ns))
 
-    def _look_at(self, link: Link, counters: Counters, interval: Interval, unseen: Interval) -> None:
-        """One link of a list of all links; `unseen`: since when it may have been there without being noticed."""
+    def _look_at(
+        self, link: Link, counters: Counters, interval: Interval, unseen: Interval, newest_life: int
+    ) -> None:
+        """One link of a list of all links.
+
+        unseen: since when it may have been there without being noticed. newest_life: see `Accounts.arrive`.
+        """
         accounts = self._accounts
         life = accounts.lives.get(link.index)
         if life is not None and not same_life(life.link, link):
             accounts.vanish(life, unseen)
             life = None
         if life is None:
-            accounts.arrive(link, counters, self._since_read(link.index, interval))
+            accounts.arrive(link, counters, self._since_read(link.index, interval), newest_life)
         else:
             self._take(life, counters, interval)
             accounts.restate(accounts.lives[link.index], link, interval.end_us)
@@ -230,6 +236,7 @@ class Meter:
             gaps=pending.gaps,
             steps=pending.steps,
             health=self.health,
+            newest_life=self._accounts.newest_life,
             ended=ended,
         )
 
