@@ -164,7 +164,7 @@ class AnyHistory(RuleBasedStateMachine):
     @precondition(lambda self: self.is_up)
     @rule(which=_which, parted_seen=st.booleans(), ends_apart=st.booleans())
     def remove_pair_slowly(self, which, parted_seen, ends_apart):
-        """A round falls between the parting of a pair and its removal, or between the removals of its ends."""
+        """A round falls between the parting of a pair and its removal, or hears of one end alone."""
         interface = self.pick(which)
         if interface is None or interface.peer is None:
             return
@@ -174,7 +174,13 @@ class AnyHistory(RuleBasedStateMachine):
         self.kernel.part(interface)
         if parted_seen:
             self.station.run(0)
-        self.kernel.finish_removal(interface, (lambda: self.station.run(0)) if ends_apart else (lambda: None))
+        if ends_apart:
+            self.source.between = lambda: self.kernel.finish_removal(interface, apart=True)
+            self.station.run(1)
+            if self.source.between is None:
+                return
+            self.source.between = None  # nothing could be read
+        self.kernel.finish_removal(interface)
 
     # Time --------------------------------------------------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ class KernelSource:
 
     failure: reading fails with this message while it is set. broken: even opening anew fails, and leaves it closed.
     between: called once, after a reading and before the events are taken, for what happens just then.
+    held_back: events that come after those that wait are taken, but before anything else is read.
     knows_lives: sysfs can be read. remembers_lives: it even knows what is gone or renamed since the event, as no real
         one does; so that every epoch in the ledger can be told apart.
     """
@@ -87,6 +88,8 @@ class KernelSource:
     events_full: bool = False
     events_lost: bool = False
     queue: list[tuple[Interface, LinkEvent]] = field(default_factory=list)
+    held_back: list[tuple[Interface, LinkEvent]] = field(default_factory=list)
+    holds_back: bool = False
     on_read: Callable[[], None] = lambda: None
     on_drop: Callable[[Interface, LinkEvent], None] = lambda _interface, _event: None
 
@@ -101,7 +104,7 @@ class KernelSource:
     @property
     def has_news(self) -> bool:
         """Whether the event descriptor is readable."""
-        return bool(self.queue) or self.events_lost
+        return bool(self.queue or self.held_back) or self.events_lost
 
     def life(self, link: Link) -> int:
         if not self.knows_lives:
@@ -144,6 +147,7 @@ class KernelSource:
 
     def reopen(self) -> None:
         self.closed = bool(self.broken)
+        self._let_through()
         for interface, event in self.queue:
             self.on_drop(interface, event)
         self.queue = []
@@ -160,11 +164,17 @@ class KernelSource:
             self.events_lost = not self.closed
             self.on_drop(interface, event)
         else:
-            self.queue.append((interface, event))
+            (self.held_back if self.holds_back else self.queue).append((interface, event))
 
     def _was_read(self) -> None:
+        self._let_through()
         self.has_read = True
         self.on_read()
+
+    def _let_through(self) -> None:
+        """What was held back is told now."""
+        self.queue += self.held_back
+        self.held_back = []
 
     def _check(self) -> None:
         if self.closed or self.failure:
@@ -263,9 +273,10 @@ class Kernel:
         other_index: int | None = None,
         other_namespace: int = HERE,
     ) -> tuple[Interface, Interface]:
-        """Create a veth pair. The end that is made first is announced without counters, as the kernel does."""
-        second = self._new(other, "veth", other_index, other_namespace)
+        """Create a veth pair. The other end is made first, and announced without counters, as the kernel does."""
         first = self._new(name, "veth", index, HERE)
+        second = self._new(other, "veth", other_index, other_namespace)
+        first.life, second.life = second.life, first.life
         self._tell(second, LinkChange.PRESENT, counters=None)
         first.peer, second.peer = second, first
         self._tell(first, LinkChange.PRESENT)
@@ -294,10 +305,12 @@ class Kernel:
             end.counters = end.counters._replace(rx_bytes=0, rx_packets=0)
             self._tell(end, LinkChange.PRESENT, counters=None)
 
-    def finish_removal(
-        self, interface: Interface, between: Callable[[], None] = lambda: None, *, heard: bool = True
-    ) -> None:
-        """Take it away and tell its final counters; `between` happens between the two ends of a pair."""
+    def finish_removal(self, interface: Interface, *, heard: bool = True, apart: bool = False) -> None:
+        """Take it away and tell its final counters.
+
+        apart: the other end's are told after whoever listens has taken the first ones. Nobody can read or list
+            interfaces in between: the kernel holds its lock (rtnl) until both are told.
+        """
         ends = [interface] if interface.peer is None else [interface, interface.peer]
         for end in ends:
             self.interfaces.remove(end)
@@ -305,9 +318,12 @@ class Kernel:
             if end.parted and heard:
                 end.counters = end.received
         self._tell(interface, LinkChange.REMOVED, whole=heard)
+        for source in self.sources:
+            source.holds_back = apart
         for end in ends[1:]:
-            between()
             self._tell(end, LinkChange.REMOVED, whole=heard)
+        for source in self.sources:
+            source.holds_back = False
 
     def rename(self, interface: Interface, name: str) -> None:
         interface.name = name

@@ -24,7 +24,7 @@ def left(seconds_ago, epochs=(), *, ended="stopped", newest_life=0):
 
 
 def epoch(link, last, first=ZERO):
-    return Epoch(PLACE, link, 0, "appeared", first, last, row=1, interface_row=1)
+    return Epoch(PLACE, link, 0, "appeared", first, last, committed=last, row=1, interface_row=1)
 
 
 # First sight
@@ -167,6 +167,13 @@ def test_a_source_whose_counters_wrap_goes_on_over_a_restart():
     raw = Counters((2**32 + 4 * 10**9 + 5 * 10**8) % 2**32, 0, 9_500_000, 0)
     desk = Desk({ETH0: raw}, rules=rules, remembered=left(3, [known]))
     assert desk.recorded == {"eth0": Counters(5 * 10**8, 0, 500_000, 0)}
+
+
+def test_what_went_away_meanwhile_is_made_known_to_a_new_ledger_as_if_it_had_never_counted():
+    desk = Desk({}, remembered=left(600, [epoch(WG0, c(100), first=c(7))]))
+    desk.meter.start_over()
+    (gone,) = desk.batch.epochs
+    assert (gone.first, gone.last, gone.closed_because) == (c(100), c(100), "vanished")
 
 
 # With a ledger: what is remembered is what was written

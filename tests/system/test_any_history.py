@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from support.book import assert_it_adds_up, gaps, recorded
+from support.book import assert_it_adds_up, epochs, gaps, recorded
 from support.namespace import added
 
 from netusage.model import ZERO, Counters
@@ -147,10 +147,15 @@ def test_any_history_that_a_recorder_follows_is_recorded_or_declared(spaces, rec
     found = recorded(ledger)
     lossy = gaps(ledger, lossy=1)
     unknown = {gap["interface"] for gap in lossy}
-    assert not found.keys() - truth.keys()
-    for name, counters in truth.items():
-        missing = counters.minus(found.get(name, ZERO))
-        assert missing.is_zero or (name in unknown and min(missing) >= 0), (name, missing, lossy)
+    missing = {
+        name: truth.get(name, ZERO).minus(found.get(name, ZERO)) for name in truth.keys() | found.keys()
+    }
+    wrong = {
+        name: tuple(counters)
+        for name, counters in missing.items()
+        if not counters.is_zero and (name not in unknown or min(counters) < 0)
+    }
+    assert not wrong, (wrong, [tuple(gap) for gap in gaps(ledger)], [tuple(row) for row in epochs(ledger)])
     assert_it_adds_up(ledger)
 
 

@@ -69,6 +69,7 @@ def _epoch(row: sqlite3.Row, place: Place) -> Epoch:
         last=Counters(*(row[f"last_{name}"] for name in Counters._fields)),
         counted=bool(row["counted"]),
         reason=row["reason"],
+        committed=Counters(*(row[f"last_{name}"] for name in Counters._fields)),
         row=row["id"],
         interface_row=row["interface_id"],
     )

@@ -82,7 +82,6 @@ def _resume(
 ) -> None:
     """Go on with a committed epoch, if this is still the same life of the same link."""
     link, counters = seen
-    epoch.committed = epoch.last
     life = Life(epoch.link, epoch, epoch.last)
     accounts.lives[link.index] = life
     wraps = accounts.rules.counter_bits != 64
