@@ -213,7 +213,51 @@ def test_of_two_pairs_with_one_far_index_between_two_looks_none_gets_the_others_
     second = [near(Counters(), index=NEAR + 1), near(SENT_BY_NEAR, parted=True, removed=True, index=NEAR + 1)]
     heard = there(far(Counters(), lower=NEAR + 1), far(Counters(0, 300, 0, 3), parted=True))
     events = Pairs().complete([*PAIRED, DOWN, GONE, *second], [*HEARD, *heard])
-    assert removals(events) == [(SENT_BY_NEAR, False), (Counters(300, 500, 3, 5), True)]
+    assert removals(events) == [WHOLE, (Counters(300, 500, 3, 5), True)]
+
+
+BORN = far(Counters(), up=False, parted=True)
+AGAIN = [DOWN, GONE, *PAIRED]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [far(Counters())],
+        [BORN, far(Counters())],
+        [BORN, far(Counters(4, 2000, 4, 20)), far(Counters(4, 2000, 4, 20), removed=True)],
+        [BORN, far(Counters()), far(Counters(0, 77, 0, 1), up=False, parted=True)],
+    ],
+    ids=["without its birth", "born", "moved on", "parted"],
+)
+@pytest.mark.parametrize("first", [[FAR_DOWN, FAR_GONE], [FAR_DOWN]], ids=["gone", "going"])
+def test_what_is_heard_of_the_next_pair_under_the_same_indexes_is_not_given_to_the_first(first, second):
+    pairs = known()
+    events = pairs.complete(AGAIN, there(*first, *second))
+    assert removals(events) == [WHOLE]
+    ((_, end),) = pairs._ends.items()
+    assert end.parted == (Counters(0, 77, 0, 1) if second[-1].link.lower == 0 else None)
+
+
+def test_of_two_pairs_under_the_same_indexes_between_two_looks_each_gets_its_own_bytes():
+    last = [near(Counters(0, 40, 0, 4), up=False, parted=True, removed=True)]
+    heard = there(FAR_DOWN, FAR_GONE, BORN, far(Counters()), far(Counters(0, 60, 0, 6), parted=True))
+    assert removals(known().complete([*AGAIN, DOWN, *last], heard)) == [
+        WHOLE,
+        (Counters(60, 40, 6, 4), True),
+    ]
+
+
+def test_what_is_left_to_say_of_an_earlier_pair_is_not_given_to_the_next_one():
+    assert final(Pairs(), [*PAIRED, DOWN, GONE], there(FAR_GONE)) == (SENT_BY_NEAR, False)
+    for earlier in ([FAR_GONE], [far(FULL_OF_FAR, lower=NEAR + 1), FAR_DOWN]):
+        heard = there(*earlier, BORN, *(message for _, message in HEARD))
+        assert final(Pairs(), [*PAIRED, DOWN, GONE], heard) == WHOLE
+
+
+def test_a_far_end_that_moves_away_and_back_is_the_same_one():
+    left, back = far(FULL_OF_FAR, up=False, removed=True), far(FULL_OF_FAR)
+    assert final(known(), [DOWN, GONE], there(left, back, FAR_DOWN, FAR_GONE)) == WHOLE
 
 
 def test_of_two_pairs_under_the_same_indexes_within_the_namespace_none_gets_the_others_bytes():

@@ -21,6 +21,7 @@ class History:
         self.here, self.elsewhere, self.chance = here, elsewhere, chance
         self.truth = {}
         self._before = {}
+        self.log = []
         self._pairs = []
         self._away = []
         self._index = 5000
@@ -38,7 +39,9 @@ class History:
             self._enslave,
             self._wait,
         )
-        self.chance.choice(steps)()
+        step = self.chance.choice(steps)
+        self.log.append(f"{time.time():.6f} {step.__name__} {self._pairs} away {self._away}")
+        step()
 
     def end(self):
         """Nothing more happens; what the kernel has counted here, by name."""
@@ -52,6 +55,8 @@ class History:
             more = counters.minus(self._before.get(name, ZERO))
             assert min(more) >= 0, f"{name} counted {more}"
             self.truth[name] = self.truth.get(name, ZERO).plus(more)
+            if not more.is_zero:
+                self.log.append(f"{name} {tuple(more)} {tuple(counters)}")
         self._before = now
 
     def _make(self):
@@ -155,7 +160,9 @@ def test_any_history_that_a_recorder_follows_is_recorded_or_declared(spaces, rec
         for name, counters in missing.items()
         if not counters.is_zero and (name not in unknown or min(counters) < 0)
     }
-    assert not wrong, (wrong, [tuple(gap) for gap in gaps(ledger)], [tuple(row) for row in epochs(ledger)])
+    print(*(dict(row) for row in (*gaps(ledger), *epochs(ledger))), sep="\n")
+    print(*history.log, sep="\n")
+    assert not wrong
     assert_it_adds_up(ledger)
 
 

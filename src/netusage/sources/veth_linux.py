@@ -6,6 +6,7 @@ The last message of the other end tells it. Ends in other namespaces are heard o
 Pure; no system call.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ class _End:
     near_up, far_up: whether the ends are up; a far end that was not heard of is taken to be up. Nothing passes
         unless both are.
     parted: the far end's own counters after the pair was parted.
+    paired: the far end is known to have been told of as paired, or it was met before the messages that come now.
+        Until then a message that says it has no other end may be its first one, or about an earlier pair.
     """
 
     far: tuple[int, int]
@@ -29,6 +32,7 @@ class _End:
     near_up: bool = True
     far_up: bool = True
     parted: Counters | None = None
+    paired: bool = False
 
 
 class Pairs:
@@ -49,6 +53,7 @@ class Pairs:
             self._meet(message)
         for message in messages:
             self._hear(HERE, message)
+        self._know_all()
 
     def complete(
         self, messages: Sequence[LinkMessage], elsewhere: Iterable[tuple[int, LinkMessage]] = ()
@@ -59,26 +64,32 @@ class Pairs:
             messages: about links of this namespace, in their order.
             elsewhere: about links of other namespaces, which are numbered as here, in their order. How the two lists
                 interleave is not known; every parting of a pair whose removal is in the first is in the second.
+                An index there may be given again, so what is said of it after its parting is about another pair.
         """
+        waiting: defaultdict[tuple[int, int], deque[LinkMessage]] = defaultdict(deque)
+        for namespace, message in elsewhere:
+            waiting[namespace, message.link.index].append(message)
         gone: set[int] = set()
         for message in messages:
             if message.link.index not in gone:
                 self._note(message)
             if message.removed:
                 gone.add(message.link.index)
-        for namespace, message in elsewhere:
-            self._hear(namespace, message)
         events = []
         gone.clear()
         for message in messages:
             if message.removed:
                 gone.add(message.link.index)
+                self._listen(message.link.index, waiting)
                 events.append(message.event(*self._final(message)))
                 continue
             if message.link.index in gone:  # another link under the same index
                 self._note(message)
             # What a parted link received is not in its message.
             events.append(message.event(None if _is_parted(message) else message.counters))
+        for index in self._ends:
+            self._listen(index, waiting)
+        self._know_all()
         return events
 
     def deafen(self) -> None:
@@ -87,6 +98,32 @@ class Pairs:
             if end.far[0] != HERE:
                 end.parted = None
                 end.far_up = True
+
+    def _know_all(self) -> None:
+        for end in self._ends.values():
+            end.paired = True
+
+    def _listen(self, index: int, waiting: dict[tuple[int, int], deque[LinkMessage]]) -> None:
+        """Take in what was said of the far end of a link of this namespace, until it is about another pair."""
+        end = self._ends.get(index)
+        messages = waiting.get(end.far) if end is not None else None
+        if end is None or messages is None:
+            return
+        while messages:
+            message = messages[0]
+            is_paired, is_ours = message.link.lower != 0, message.link.lower in (0, index)
+            went_down = end.parted is not None and min((message.counters or ZERO).minus(end.parted)) < 0
+            if end.paired and (not is_ours or went_down or (is_paired and end.parted is not None)):
+                return
+            messages.popleft()
+            if is_ours:
+                self._hear_of(end, message)
+                end.paired = end.paired or is_paired
+            is_over = message.removed and not is_paired
+            if is_over and end.paired:
+                return
+            if is_over or not is_ours:
+                end.parted = None
 
     def _note(self, message: LinkMessage) -> None:
         if not message.removed:
@@ -112,7 +149,12 @@ class Pairs:
         """Note what a message about a link says of the other end of its pair, if that is in this namespace."""
         near = self._near.get((namespace, message.link.index), 0)
         end = self._ends.get(near)
-        if end is None or message.counters is None or message.link.lower not in (0, near):
+        if end is not None and message.link.lower in (0, near):
+            self._hear_of(end, message)
+
+    @staticmethod
+    def _hear_of(end: _End, message: LinkMessage) -> None:
+        if message.counters is None:
             return
         if message.link.lower:
             end.parted = None
