@@ -371,6 +371,18 @@ def test_a_decrease_that_a_removal_explains_is_none():
     assert desk.gaps == []
 
 
+def test_a_decrease_of_a_veth_end_that_has_lost_its_other_end_is_none_however_often_it_is_seen():
+    whole, parted = Link(3, "va", "veth", lower=4, life=30), Link(3, "va", "veth", up=False)
+    desk = Desk({ETH0: ZERO, whole: ZERO})
+    desk.sample(1, {2: ZERO, 3: c(50)})
+    desk.sample(2, {2: ZERO, 3: c(0, 50)})
+    desk.sample(3, {2: ZERO, 3: c(0, 50)}, came(parted, None))
+    desk.sample(4, {2: ZERO, 3: c(0, 50)})
+    desk.sample(5, {2: ZERO}, went(parted, c(60)))
+    assert desk.recorded == {"va": c(60)}
+    assert desk.gaps == []
+
+
 def test_a_decrease_that_was_only_a_dip_is_declared_and_counts_nothing_twice():
     desk = Desk({ETH0: c(1000)})
     for second, value in enumerate((0, 1100, 0, 1200, 1300), start=1):

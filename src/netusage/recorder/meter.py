@@ -347,12 +347,15 @@ class Meter:
         """Account for one interface of a reading.
 
         A counter that went down is believed the second time: the first time, the event that explains it (a removal)
-        may still be on its way. A counter that no ledger could hold is no reading.
+        may still be on its way. That of a veth end that has lost its other end never is: its removal tells the rest.
+        A counter that no ledger could hold is no reading.
         """
         index, name = life.link.index, life.link.name
         went_down = min(counters.minus(life.epoch.last)) < 0
         beyond = max(counters) >= BEYOND_BELIEF
         doubted = self._doubted.pop(index, None)
+        if went_down and self._accounts.rules.has_events and life.link.kind == "veth" and not life.link.lower:
+            return
         if beyond or (went_down and self._accounts.rules.has_events and doubted is None):
             self._doubted[index] = doubted or (counters, interval.start_us)
             if beyond and doubted is None:
