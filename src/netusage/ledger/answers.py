@@ -3,10 +3,11 @@
 Units as in `netusage.model`; `_us` and `_s` are UTC. Records that come by the thousand are named tuples.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from netusage.ledger.lock import Holder
 from netusage.model import Counters
+from netusage.records import NamedTuple
 
 
 class LedgerState(NamedTuple):
@@ -70,7 +71,7 @@ class Usage(NamedTuple):
         """The estimated part of all bytes, 0 to 1; None when nothing was counted."""
         return self.estimated_bytes / self.total_bytes if self.total_bytes else None
 
-    def plus(self, other: "Usage") -> "Usage":
+    def plus(self, other: Usage) -> Usage:
         """The sum of both."""
         return Usage(*(a + b for a, b in zip(self, other, strict=True)))
 

@@ -4,13 +4,15 @@ The system drops the lock when its holder ends, however it ends. The file holds 
 means something only while the lock is held.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
 import time
-from typing import NamedTuple
 
 from netusage.errors import LedgerError, LedgerHeldError
+from netusage.records import NamedTuple
 
 
 class Holder(NamedTuple):

@@ -48,8 +48,8 @@ _QUARTERS_OF = (
     "SELECT start_s FROM quarter WHERE interface_id = ? AND start_s >= ? AND start_s < ? ORDER BY start_s"
 )
 _SPANS = """
-SELECT g, start_us, end_us, rx_bytes, tx_bytes FROM span
-CROSS JOIN member m ON m.interface_id = span.interface_id WHERE start_us < ? AND end_us > ?
+SELECT g, start_us, end_us, rx_bytes, tx_bytes FROM member m
+CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
 """
 _COLUMNS = ("peak_rx", "peak_tx")
 

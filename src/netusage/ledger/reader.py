@@ -3,11 +3,13 @@
 Sums over periods are in `usage_queries`, rates in `rate_queries`, the busiest periods in `busiest`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
 
 from netusage.errors import LedgerError, NoDataError
 from netusage.ledger import connect, lock, schema, usage_queries
@@ -26,10 +28,15 @@ from netusage.ledger.answers import (
 )
 from netusage.model import US, Counters
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
 _INTERFACES = """
 SELECT i.*, alive.last_us FROM interface i LEFT JOIN (
-  SELECT e.interface_id, max(r.last_us) AS last_us
-  FROM epoch e JOIN (SELECT place_id, max(last_us) AS last_us FROM run GROUP BY place_id) r ON r.place_id = e.place_id
+  SELECT e.interface_id, max(p.last_us) AS last_us FROM epoch e JOIN (
+    SELECT place_id, (SELECT max(last_us) FROM run r WHERE r.place_id = living.place_id) AS last_us
+    FROM (SELECT DISTINCT place_id FROM epoch WHERE closed_us IS NULL) living) p ON p.place_id = e.place_id
   WHERE e.closed_us IS NULL GROUP BY e.interface_id) alive ON alive.interface_id = i.id
 ORDER BY i.name, i.kind
 """
@@ -45,6 +52,11 @@ FROM epoch e JOIN place p ON p.id = e.place_id WHERE p.boot_id = ?
 _FIRST_OF_INTERFACE = """
 SELECT min((SELECT min(start_s) FROM quarter WHERE interface_id = i.id)),
   max((SELECT max(start_s) FROM quarter WHERE interface_id = i.id)) + 900 FROM interface i
+"""
+# In halves, so that no sum overflows.
+_SPANS = """
+SELECT interface_id, min(start_us), max(end_us), sum(rx_bytes >> 32), sum(rx_bytes & 0xffffffff),
+  sum(tx_bytes >> 32), sum(tx_bytes & 0xffffffff) FROM span GROUP BY interface_id
 """
 _PROGRESS_STEPS = 200_000  # of SQLite's machine: some milliseconds
 
@@ -135,8 +147,7 @@ class LedgerReader:
         found += self._all(
             "SELECT min(start_s), max(start_s) + 60 FROM minute WHERE start_s >= ?", self.state.sealed_until_s
         )[0]
-        start_us, end_us = self._all("SELECT min(start_us), max(end_us) FROM span")[0]
-        if start_us is not None:
+        for start_us, end_us, *_ in self._spanned.values():
             found += [start_us // US, -(-end_us // US)]
         known = [at for at in found if at is not None]
         return (min(known), max(known)) if known else None
@@ -224,8 +235,7 @@ class LedgerReader:
 
     def estimated(self) -> dict[int, tuple[int, int]]:
         """Received and sent bytes of all estimated stretches, by interface."""
-        rows = self._all("SELECT interface_id, sum(rx_bytes), sum(tx_bytes) FROM span GROUP BY interface_id")
-        return {row[0]: (row[1], row[2]) for row in rows}
+        return {number: (rx, tx) for number, (_, _, rx, tx) in self._spanned.items()}
 
     def gaps(self, since_us: int, until_us: int) -> list[GapRecord]:
         """The declared gaps that touch [since, until), by start; one without length counts where it is."""
@@ -263,6 +273,14 @@ class LedgerReader:
         """Whether a recorder holds the ledger now, and the last run in it."""
         rows = self._all(_RUNS + " DESC LIMIT 1")
         return RecorderState(lock.holder(self.path), RunRecord(*rows[0]) if rows else None)
+
+    @cached_property
+    def _spanned(self) -> dict[int, tuple[int, int, int, int]]:
+        """Of the estimated stretches of each interface: the first start, the last end, and the sums of bytes."""
+        return {
+            row[0]: (row[1], row[2], (row[3] << 32) + row[4], (row[5] << 32) + row[6])
+            for row in self._all(_SPANS)
+        }
 
     def _read_state(self, version: int) -> LedgerState:
         rows = (

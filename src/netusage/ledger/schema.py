@@ -61,6 +61,7 @@ CREATE TABLE run (                     -- one life of a recorder
   commit_total_us INTEGER NOT NULL,
   commit_max_us INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX run_of_place ON run (place_id);
 
 CREATE TABLE watched (                 -- stretches without a break in the readings
   id INTEGER PRIMARY KEY,
@@ -179,7 +180,8 @@ CREATE TABLE span (                    -- bytes whose time within the stretch is
   change INTEGER NOT NULL,
   CHECK (end_us > start_us)
 ) STRICT;
-CREATE INDEX span_of_interface ON span (interface_id, start_us);
+-- by end, since most questions are about the newest; with all that sums need
+CREATE INDEX span_of_interface ON span (interface_id, end_us, start_us, rx_bytes, tx_bytes);
 """
 
 

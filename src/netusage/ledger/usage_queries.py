@@ -73,8 +73,8 @@ SELECT g, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets FROM member m
 CROSS JOIN quarter q ON q.interface_id = m.interface_id WHERE start_s >= ? AND start_s < ?
 """
 _SPANS = """
-SELECT g, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets FROM span
-CROSS JOIN member m ON m.interface_id = span.interface_id WHERE start_us < ? AND end_us > ?
+SELECT g, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets FROM member m
+CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
 """
 
 
