@@ -7,7 +7,6 @@ CLOCK_MONOTONIC counts during sleep and CLOCK_UPTIME_RAW does not; kern.bootsess
 
 import sys
 import time
-from typing import Protocol
 
 from netusage.model import NS, Instant
 
@@ -15,15 +14,15 @@ _TOGETHER_NS = 5_000_000
 _LINUX_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-class Clock(Protocol):
+class Clock:
     """A source of instants."""
 
     def now(self) -> Instant:
         """The present moment on all three clocks."""
-        ...
+        raise NotImplementedError
 
 
-class SystemClock:
+class SystemClock(Clock):
     """The clocks of this machine."""
 
     def __init__(self) -> None:
@@ -56,7 +55,7 @@ def boot_id() -> str:
     """
     if sys.platform == "linux":
         try:
-            with open(_LINUX_BOOT_ID, encoding="ascii") as file:
+            with open(_LINUX_BOOT_ID, encoding="utf-8") as file:
                 return file.read().strip()
         except OSError:
             pass

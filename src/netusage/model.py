@@ -5,8 +5,11 @@ Units, everywhere: bytes and packets are integers; times are integers, either mi
 interface received, `tx` what it sent.
 """
 
+from __future__ import annotations
+
 from enum import StrEnum
-from typing import NamedTuple
+
+from netusage.records import NamedTuple
 
 MINUTE_S = 60
 QUARTER_S = 900
@@ -22,11 +25,11 @@ class Counters(NamedTuple):
     rx_packets: int = 0
     tx_packets: int = 0
 
-    def plus(self, other: "Counters") -> "Counters":
+    def plus(self, other: Counters) -> Counters:
         """The sum, counter by counter."""
         return Counters(self[0] + other[0], self[1] + other[1], self[2] + other[2], self[3] + other[3])
 
-    def minus(self, other: "Counters") -> "Counters":
+    def minus(self, other: Counters) -> Counters:
         """The difference, counter by counter; may be negative."""
         return Counters(self[0] - other[0], self[1] - other[1], self[2] - other[2], self[3] - other[3])
 

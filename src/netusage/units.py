@@ -4,12 +4,13 @@ SI units are powers of 1000 (kB, MB, GB), IEC units powers of 1024 (KiB, MiB, Gi
 in integers, half away from zero, so what is printed is right to its last digit at any size.
 """
 
-import re
+from __future__ import annotations
+
 from enum import StrEnum
-from typing import NamedTuple
 
 from netusage.errors import UsageError
 from netusage.model import US
+from netusage.records import NamedTuple
 
 _PREFIXES = "kMGTPE"
 _MINUTE_US = 60 * US
@@ -106,7 +107,7 @@ def megabyte_name(units: Units) -> str:
     return "MB" if units is Units.SI else "MiB"
 
 
-# patterns are compiled when they are used first: most commands use none of them
+# re is imported and patterns are compiled when they are used first: most commands use none of them
 _BYTES = r"([0-9]{1,30})(?:\.([0-9]{1,30}))?\s*([A-Za-z]*)"
 _MEGABITS = r"[kKMGTPE]i?b"
 _BYTE_FACTORS = {
@@ -125,6 +126,8 @@ def parse_bytes(text: str) -> int:
     Raises:
         UsageError: not an amount, a unit that could mean two things, or not below 2^63.
     """
+    import re  # noqa: PLC0415  # see above
+
     match = re.fullmatch(_BYTES, text.strip(), re.ASCII)
     if match is None:
         raise UsageError(f"{text!r} is not an amount of bytes", hint=_BYTES_HINT)
@@ -177,6 +180,8 @@ def parse_duration(text: str) -> int:
     Raises:
         UsageError: not a duration, or not below 2^63 microseconds.
     """
+    import re  # noqa: PLC0415  # see above
+
     stripped = text.strip()
     if re.fullmatch(_PLAIN_SECONDS, stripped, re.ASCII):
         stripped += "s"

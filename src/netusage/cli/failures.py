@@ -4,16 +4,20 @@ Everything below raises; nothing below prints an error. An error is one line, "n
 JSON object when the command was asked for JSON.
 """
 
+from __future__ import annotations
+
 import errno
 import gc
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.cli.output import note
 from netusage.errors import ExitCode, NetusageError
+from netusage.records import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     import click
@@ -176,7 +180,7 @@ def _describe_click_error(error: Exception) -> Failure | None:
     return None
 
 
-def _describe_usage_error(error: "click.UsageError") -> Failure:
+def _describe_usage_error(error: click.UsageError) -> Failure:
     import click
 
     ctx = error.ctx
@@ -193,7 +197,7 @@ def _describe_usage_error(error: "click.UsageError") -> Failure:
     return Failure("usage", f"{place}: {message}" if place else message, hint, ExitCode.USAGE)
 
 
-def _option_names(ctx: "click.Context | None") -> list[str]:
+def _option_names(ctx: click.Context | None) -> list[str]:
     params = ctx.command.get_params(ctx) if ctx is not None else []
     return [name for param in params for name in (*param.opts, *param.secondary_opts) if name.startswith("-")]
 

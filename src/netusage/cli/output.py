@@ -1,15 +1,19 @@
 """Where a command's data goes: standard output, or a file that is either whole or not there."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
 
 from netusage.errors import OutputError
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
     from pathlib import Path  # the version and the help are to be quick
+    from typing import TextIO
 
 STANDARD = "-"
 
@@ -39,7 +43,7 @@ def one_line(text: str) -> str:
 
 
 @contextmanager
-def open_output(file: "Path | None", *, encoding: str = "utf-8") -> Iterator[TextIO]:
+def open_output(file: Path | None, *, encoding: str = "utf-8") -> Iterator[TextIO]:
     """A stream for a command's data: standard output without a file, else a file written whole or not at all.
 
     The data goes to a new file beside the old one, which takes its place at the end; when the command fails, the
@@ -73,7 +77,7 @@ def open_output(file: "Path | None", *, encoding: str = "utf-8") -> Iterator[Tex
 
 
 @contextmanager
-def _replacing(target: "Path", encoding: str) -> Iterator[TextIO]:
+def _replacing(target: Path, encoding: str) -> Iterator[TextIO]:
     import shutil
 
     part = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}.part")

@@ -1,12 +1,18 @@
 """What the bare netusage writes: made here without click, because it is asked most and is to be there at once."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
+from netusage.records import NamedTuple
 from netusage.units import Units
 
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any, TextIO
+
     from netusage.ledger.answers import RecorderState
     from netusage.reports.summary import GapSum, Summary, SummaryRow
     from netusage.settings.schema import InterfaceSettings
@@ -35,7 +41,7 @@ class View(NamedTuple):
     bits: bool = False
     zone: str = ""
     billing_day: int = 1
-    interfaces: "InterfaceSettings | Shown" = Shown()
+    interfaces: InterfaceSettings | Shown = Shown()
 
 
 def write_summary(view: View, out: TextIO) -> None:
@@ -70,7 +76,7 @@ def write_summary(view: View, out: TextIO) -> None:
         _write_for_programs(view, answer, where, out)
 
 
-def _is_hidden(row: "SummaryRow", view: View) -> bool:
+def _is_hidden(row: SummaryRow, view: View) -> bool:
     from fnmatch import fnmatchcase
 
     name = row.interface
@@ -80,7 +86,7 @@ def _is_hidden(row: "SummaryRow", view: View) -> bool:
 # ---- For people -------------------------------------------------------------------------------------------------
 
 
-def _write_for_people(view: View, answer: "Summary", zone: tzinfo, out: TextIO) -> None:
+def _write_for_people(view: View, answer: Summary, zone: tzinfo, out: TextIO) -> None:
     import os
 
     from netusage.render.columns import Column
@@ -104,7 +110,7 @@ def _write_for_people(view: View, answer: "Summary", zone: tzinfo, out: TextIO) 
     out.writelines(f"{line}\n" for line in _notes(answer))
 
 
-def _cells(answer: "Summary") -> Iterator[dict[str, Any]]:
+def _cells(answer: Summary) -> Iterator[dict[str, Any]]:
     for title, of_period in _by_period(answer).items():
         for row in of_period[: 1 + SHOWN_INTERFACES]:
             yield {
@@ -117,14 +123,14 @@ def _cells(answer: "Summary") -> Iterator[dict[str, Any]]:
             }
 
 
-def _by_period(answer: "Summary") -> dict[str, list["SummaryRow"]]:
+def _by_period(answer: Summary) -> dict[str, list[SummaryRow]]:
     found: dict[str, list[SummaryRow]] = {}
     for row in answer.rows:
         found.setdefault(_TITLES[row.stretch], []).append(row)
     return found
 
 
-def _notes(answer: "Summary") -> Iterator[str]:
+def _notes(answer: Summary) -> Iterator[str]:
     names = {row.interface for row in answer.rows if row.interface is not None}
     hidden = names - {row["interface"] for row in _cells(answer)}
     if hidden:
@@ -140,7 +146,7 @@ def _notes(answer: "Summary") -> Iterator[str]:
         yield "Each gap and its reason: netusage verify"
 
 
-def _gap_line(gaps: "GapSum") -> str:
+def _gap_line(gaps: GapSum) -> str:
     from netusage.units import format_duration
 
     many = "1 gap" if gaps.number == 1 else f"{gaps.number} gaps"
@@ -148,7 +154,7 @@ def _gap_line(gaps: "GapSum") -> str:
     return f"Gaps {_TITLES[gaps.stretch]}: {many}, {format_duration(gaps.length_us, parts=2)} in all; {lost}."
 
 
-def recorder_lines(state: "RecorderState", now_us: int, zone: tzinfo) -> Iterator[str]:
+def recorder_lines(state: RecorderState, now_us: int, zone: tzinfo) -> Iterator[str]:
     """Who records and since when, or how to start somebody who does."""
     from netusage.model import US
 
@@ -188,7 +194,7 @@ def _ago(us: int) -> str:
 # ---- For programs -----------------------------------------------------------------------------------------------
 
 
-def _write_for_programs(view: View, answer: "Summary", zone: tzinfo, out: TextIO) -> None:
+def _write_for_programs(view: View, answer: Summary, zone: tzinfo, out: TextIO) -> None:
     from netusage.render.columns import Column
     from netusage.render.context import RenderContext
     from netusage.render.formats import render
@@ -222,7 +228,7 @@ def _write_for_programs(view: View, answer: "Summary", zone: tzinfo, out: TextIO
     render(view.format, columns, rows, envelope=envelope, context=context, stream=out)
 
 
-def _row(row: "SummaryRow", zone: tzinfo) -> dict[str, Any]:
+def _row(row: SummaryRow, zone: tzinfo) -> dict[str, Any]:
     from netusage.periods import isoformat
 
     return {
@@ -234,7 +240,7 @@ def _row(row: "SummaryRow", zone: tzinfo) -> dict[str, Any]:
     }
 
 
-def _recorder(answer: "Summary", zone: tzinfo) -> dict[str, Any]:
+def _recorder(answer: Summary, zone: tzinfo) -> dict[str, Any]:
     from netusage.model import US
     from netusage.periods import isoformat
 

@@ -5,15 +5,21 @@ so a day, week, month or year begins at the first moment at which the local cloc
 a midnight that does not exist, one that comes twice, and a day that was skipped need no rule of their own.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from itertools import pairwise
-from typing import Final, NamedTuple
 
 from netusage.errors import UsageError
 from netusage.model import MINUTE_S, QUARTER_S
+from netusage.records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # An hour and a day as a clock shows them, not what passes between two midnights.
 _CLOCK_HOUR_S: Final = 3600

@@ -1,10 +1,15 @@
 """Moments as people name them: dates, clock times, and "7d" ago."""
 
-import re
+from __future__ import annotations
+
 from datetime import date, datetime, timedelta, tzinfo
 
 from netusage.errors import UsageError
 from netusage.periods.grid import FIRST_S, LAST_S, clock_of_day, first_instant, month_start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _HINT = (
@@ -12,6 +17,7 @@ _HINT = (
     '"now", or how long ago ("7d", "3h", "1mo")'
 )
 
+# re is imported by what needs it: the summary names no moments
 _YEAR = r"([0-9]{4})"
 _MONTH = r"([0-9]{4})-([0-9]{2})"
 _WEEK = r"([0-9]{4})-W([0-9]{2})"
@@ -71,16 +77,22 @@ def isoformat(epoch_s: int, zone: tzinfo) -> str:
     return datetime.fromtimestamp(epoch_s, zone).isoformat()
 
 
+def _match(pattern: str, text: str) -> re.Match[str] | None:
+    import re  # noqa: PLC0415  # see above
+
+    return re.fullmatch(pattern, text, re.ASCII)
+
+
 def _parse(text: str, now_s: int, zone: tzinfo, end: bool) -> int | None:
     word = text.lower()
     if word == "now":
         return now_s
-    if match := re.fullmatch(_EPOCH, text, re.ASCII):
+    if match := _match(_EPOCH, text):
         return int(match[1])
     days = _days_named(word, now_s, zone) or _days_iso(text.upper())
     if days is not None:
         return first_instant(clock_of_day(days[1] if end else days[0]), zone)
-    if match := re.fullmatch(_AGO, text, re.ASCII):  # in lower case only: 1M could mean a month
+    if match := _match(_AGO, text):  # in lower case only: 1M could mean a month
         return _ago(match[1], now_s, zone)
     return _clock_time(text, zone)
 
@@ -108,15 +120,15 @@ def _days_iso(text: str) -> tuple[date, date] | None:
     Raises:
         ValueError: it looks like one of them and is none, as month 13.
     """
-    if match := re.fullmatch(_YEAR, text, re.ASCII):
+    if match := _match(_YEAR, text):
         return date(int(match[1]), 1, 1), date(int(match[1]) + 1, 1, 1)
-    if match := re.fullmatch(_MONTH, text, re.ASCII):
+    if match := _match(_MONTH, text):
         first = date(int(match[1]), int(match[2]), 1)
         return first, month_start(first.year * 12 + first.month)
-    if match := re.fullmatch(_WEEK, text, re.ASCII):
+    if match := _match(_WEEK, text):
         first = date.fromisocalendar(int(match[1]), int(match[2]), 1)
         return first, first + timedelta(days=7)
-    if re.fullmatch(_DAY, text, re.ASCII):
+    if _match(_DAY, text):
         first = date.fromisoformat(text)
         return first, first + timedelta(days=1)
     return None
@@ -124,6 +136,8 @@ def _days_iso(text: str) -> tuple[date, date] | None:
 
 def _ago(parts: str, now_s: int, zone: tzinfo) -> int | None:
     """The moment that lies so long before now; None when a unit is unknown."""
+    import re  # noqa: PLC0415  # see above
+
     back = dict.fromkeys(_AGO_UNITS.values(), 0)
     for count, name in re.findall(_AGO_PART, parts, re.ASCII):
         if name not in _AGO_UNITS:

@@ -6,14 +6,14 @@ the offset of their own date: tzset(3) and localtime(5) say where to look.
 
 import os
 import time
-import zoneinfo
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from io import BytesIO
-from struct import pack
 
 from netusage.errors import UsageError
 
+# zoneinfo is imported by what needs it: a machine that keeps UTC, as most servers do, is answered sooner without it
+_UTC_NAMES = frozenset({"UTC", "Etc/UTC"})
 _ZONE_HINT = 'write a name like "Europe/Berlin", or "UTC"'
 
 
@@ -28,6 +28,8 @@ def zone(name: str | None = None) -> tzinfo:
     found = _named(name)
     if found is not None:
         return found
+    import zoneinfo  # noqa: PLC0415  # see above
+
     known = zoneinfo.available_timezones()
     if not known:
         raise UsageError(
@@ -50,7 +52,8 @@ def system_zone(environ: Mapping[str, str] = os.environ, etc: str | os.PathLike[
             return found
     localtime = os.path.join(etc, "localtime")
     for target in _links(localtime):
-        found = _named(_name_in(target))
+        name = _name_in(target)
+        found = UTC if name in _UTC_NAMES else _named(name)
         if found is not None:
             return found
     found = _from_timezone_file(os.path.join(etc, "timezone"), localtime) or _from_file(localtime)
@@ -73,10 +76,14 @@ def _nearest(name: str, known: set[str]) -> str:
 
 def _named(name: str) -> tzinfo | None:
     """The zone of exactly this name; names that are paths, or not names at all, are nobody's."""
+    if name == "UTC":
+        return UTC
+    import zoneinfo  # noqa: PLC0415  # see above
+
     try:
         return zoneinfo.ZoneInfo(name) if name else None
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC if name == "UTC" else None
+        return None
 
 
 def _name_in(path: str) -> str:
@@ -96,6 +103,8 @@ def _links(path: str) -> Iterator[str]:
 
 
 def _from_file(path: str) -> tzinfo | None:
+    import zoneinfo  # noqa: PLC0415  # see above
+
     try:
         with open(path, "rb") as file:
             return zoneinfo.ZoneInfo.from_file(file, key=_name_in(path) or None)
@@ -113,6 +122,8 @@ def _from_timezone_file(timezone: str, localtime: str) -> tzinfo | None:
     found = _named(name)
     if found is None or rules is None:
         return found
+    import zoneinfo  # noqa: PLC0415  # see above
+
     for directory in zoneinfo.TZPATH:
         try:
             if _bytes_of(os.path.join(directory, name)) == rules:
@@ -139,6 +150,9 @@ def _from_tz(text: str) -> tzinfo | None:
 
 def _from_rules(rules: str) -> tzinfo | None:
     """A zone from POSIX rules: RFC 8536 carries them as the footer of a file, so one without transitions is made."""
+    import zoneinfo  # noqa: PLC0415  # see above
+    from struct import pack  # noqa: PLC0415  # only here
+
     header = b"TZif2" + bytes(15) + pack(">6l", 0, 0, 0, 0, 1, 4)
     block = pack(">lbb", 0, 0, 0) + b"UTC\0"
     try:

@@ -4,8 +4,6 @@ Names come from the kernel and from people. Control characters, line breaks and 
 of writing are shown as escapes, so that no name can forge a row or reach the terminal.
 """
 
-import unicodedata
-
 ELLIPSIS = "…"
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -16,6 +14,8 @@ def safe(text: str) -> str:
     """The text with everything escaped that a terminal would not print as a character."""
     if text.isprintable():
         return text
+    import unicodedata  # noqa: PLC0415  # most text is ASCII
+
     return "".join(_escape(char) if unicodedata.category(char) in _ESCAPED else char for char in text)
 
 
@@ -79,6 +79,8 @@ def _escape(char: str) -> str:
 
 def _char_width(char: str) -> int:
     """0 for what is drawn over the character before it, 2 for wide characters; UAX #11 and Hangul's vowels."""
+    import unicodedata  # noqa: PLC0415  # as above
+
     if unicodedata.category(char) in ("Mn", "Me") or "\u1160" <= char <= "\u11ff":
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

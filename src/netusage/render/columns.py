@@ -1,8 +1,14 @@
 """What a column of a report holds."""
 
-from typing import Literal, NamedTuple
+from __future__ import annotations
 
-Kind = Literal["text", "bytes", "rate", "int", "time", "date", "duration", "share", "flag"]
+from netusage.records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Kind = Literal["text", "bytes", "rate", "int", "time", "date", "duration", "share", "flag"]
 
 # Kinds that line up at their right edge.
 NUMERIC: frozenset[Kind] = frozenset({"bytes", "rate", "int", "duration", "share"})

@@ -1,11 +1,17 @@
 """What is known about the place that the text goes to."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from datetime import tzinfo
-from typing import NamedTuple, TextIO
 
+from netusage.records import NamedTuple
 from netusage.units import Units
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _DEFAULT_WIDTH = 80
 

@@ -5,9 +5,10 @@ any size, and times ISO 8601 with offset; JSON, CSV and TSV are written row by r
 line feed: open the stream with newline="" where the system would make something else of it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, TextIO
 
 from netusage.errors import UsageError
 from netusage.render.cells import ELLIPSIS, encodable, markdown, pad, safe, shorten, width
@@ -15,7 +16,11 @@ from netusage.render.columns import Column
 from netusage.render.context import RenderContext, is_terminal
 from netusage.render.values import human
 
-Row = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
+    Row = Mapping[str, Any]
 
 JSON_VERSION = 1
 _GAP = "  "

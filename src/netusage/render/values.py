@@ -1,13 +1,18 @@
 """Single values as people read them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
 from netusage.render.cells import safe
 from netusage.render.columns import Column
 from netusage.render.context import RenderContext
 from netusage.units import format_bytes, format_duration, format_rate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NOTHING = "-"
 

@@ -1,12 +1,14 @@
 """How much of a time was watched, and what was declared about the rest."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from netusage.ledger.answers import GapRecord
 from netusage.ledger.reader import LedgerReader
 from netusage.model import US
 from netusage.periods import Period
+from netusage.records import NamedTuple
 
 Stretch = tuple[int, int]
 

@@ -1,11 +1,14 @@
 """Which interfaces a report is about: the machine's total, or those that match a pattern, by name."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError
 from netusage.ledger.answers import InterfaceRecord
+from netusage.records import NamedTuple
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -42,7 +45,7 @@ class Part(NamedTuple):
     reason: str
 
 
-def part(interface: InterfaceRecord, overrides: "Overrides") -> Part:
+def part(interface: InterfaceRecord, overrides: Overrides) -> Part:
     """What the recorder decided, unless the configuration says otherwise now; `not_counted` wins, as in the recorder."""
     if _matches(interface.name, overrides.not_counted):
         return Part(False, "left out by the configuration")
@@ -51,7 +54,7 @@ def part(interface: InterfaceRecord, overrides: "Overrides") -> Part:
     return Part(interface.counted, interface.reason)
 
 
-def machine(interfaces: Iterable[InterfaceRecord], overrides: "Overrides") -> Series:
+def machine(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> Series:
     """The machine's total."""
     return Series(None, tuple(i.id for i in interfaces if part(i, overrides).counted))
 
@@ -66,7 +69,7 @@ def by_name(interfaces: Iterable[InterfaceRecord], patterns: Sequence[str]) -> l
     for interface in interfaces:
         ids.setdefault(interface.name, []).append(interface.id)
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in ids):
+        if not any(_matches(name, [pattern]) for name in ids):
             raise NoDataError(
                 f"no interface {pattern!r} has been recorded",
                 hint="see those that were with: netusage interfaces",
@@ -74,5 +77,9 @@ def by_name(interfaces: Iterable[InterfaceRecord], patterns: Sequence[str]) -> l
     return [Series(name, tuple(ids[name])) for name in sorted(ids) if _matches(name, patterns)]
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    if not patterns:
+        return False
+    from fnmatch import fnmatchcase  # noqa: PLC0415  # most questions name no interface
+
     return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,16 +1,20 @@
 """The bare `netusage`: today, this month, since boot, all time; and whether somebody records."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.ledger.answers import NO_USAGE, InterfaceRecord, RecorderState, SpanRecord, Usage
 from netusage.ledger.reader import LedgerReader
 from netusage.model import US
 from netusage.periods import Period, PeriodKind, periods
+from netusage.records import NamedTuple
 from netusage.reports import selection
 from netusage.reports.coverage import length, union
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from netusage.reports.selection import Overrides
@@ -74,7 +78,7 @@ def summary(
     now_us: int,
     zone: tzinfo,
     boot_id: str,
-    overrides: "Overrides",
+    overrides: Overrides,
     billing_day: int = 1,
 ) -> Summary:
     """Answer it.

@@ -5,12 +5,15 @@ for root on macOS, otherwise the user's state directory. Configuration: the XDG 
 their like elsewhere.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from netusage.errors import NetusageError
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +30,7 @@ def is_root() -> bool:
     return sys.platform != "win32" and os.geteuid() == 0
 
 
-def system_state_directory() -> "Path":
+def system_state_directory() -> Path:
     """The directory of the ledger that a system service keeps."""
     if sys.platform == "darwin":
         return _path("/Library/Application Support", APP)
@@ -36,7 +39,7 @@ def system_state_directory() -> "Path":
     return _path("/var/lib", APP)
 
 
-def user_state_directory() -> "Path":
+def user_state_directory() -> Path:
     """The directory of the ledger that an ordinary user keeps.
 
     Raises:
@@ -52,7 +55,7 @@ def user_state_directory() -> "Path":
     return _path(platformdirs.user_state_dir(APP, appauthor=False))
 
 
-def default_ledger_path(*, for_reading: bool, environment: Mapping[str, str] | None = None) -> "Path":
+def default_ledger_path(*, for_reading: bool, environment: Mapping[str, str] | None = None) -> Path:
     """The ledger to use when nobody named one.
 
     A reader who is not root takes the ledger that exists, his own or the system's; of two, the one that was
@@ -75,7 +78,7 @@ def default_ledger_path(*, for_reading: bool, environment: Mapping[str, str] | N
     return system if last_written_ns(system) > last_written_ns(own) else own
 
 
-def ledger_path(settings: "Settings", *, for_reading: bool) -> "Path":
+def ledger_path(settings: Settings, *, for_reading: bool) -> Path:
     """The ledger that the settings name, or the default one.
 
     Raises:
@@ -86,7 +89,7 @@ def ledger_path(settings: "Settings", *, for_reading: bool) -> "Path":
     return default_ledger_path(for_reading=for_reading)
 
 
-def last_written_ns(ledger: "Path") -> int:
+def last_written_ns(ledger: Path) -> int:
     """When a ledger was last written (nanoseconds since 1970 UTC); -1 when there is none to be seen."""
     newest = -1
     for path in (ledger, ledger.with_name(f"{ledger.name}-wal")):
@@ -98,7 +101,7 @@ def last_written_ns(ledger: "Path") -> int:
     return newest
 
 
-def config_paths(environment: Mapping[str, str] | None = None) -> tuple["Path", "Path"]:
+def config_paths(environment: Mapping[str, str] | None = None) -> tuple[Path, Path]:
     """The user's configuration file and the system's, in the order in which they win; neither need exist."""
     own, system = config_files(environment)
     return _path(own), _path(system)
@@ -136,7 +139,7 @@ def _home(environment: Mapping[str, str]) -> str:
     return home if home != "~" else "/nonexistent"  # services have no home directory
 
 
-def _path(name: str, *parts: str) -> "Path":
+def _path(name: str, *parts: str) -> Path:
     from pathlib import Path  # noqa: PLC0415  # the bare command does without it
 
     return Path(name, *parts)

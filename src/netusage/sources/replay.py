@@ -18,6 +18,7 @@ A script is a list of `Step`: what is so at the start, and then what changes, an
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from netusage.clock import Clock
 from netusage.errors import SourceError
 from netusage.model import ZERO, Counters, Instant, Link, LinkChange, LinkEvent, Place, Reading
 from netusage.sources.base import EventsLostError
@@ -54,7 +55,7 @@ class Step:
     events_lost: bool = False
 
 
-class ReplayClock:
+class ReplayClock(Clock):
     """A clock that moves only when it is told to."""
 
     def __init__(self, start: Instant = START) -> None:
