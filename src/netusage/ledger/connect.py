@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError, NoDataError
+from netusage.ledger import lock
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
@@ -78,6 +79,8 @@ def connect_reader(path: str) -> tuple[sqlite3.Connection, str | None]:
     if not os.access(path, os.R_OK):
         hint = "read it as its owner (sudo), or choose another file with --db"
         raise LedgerError(f"no permission to read the ledger {path}", hint=hint)
+    if was_never_a_ledger(path):
+        raise LedgerCorruptError(f"{path} is not a ledger", hint="choose another file with --db")
     uri = _uri(path)
     log = f"{path}-wal"
     if not os.path.exists(log) and not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
@@ -180,6 +183,12 @@ def is_strange(path: str) -> bool:
         hint = "choose another file with --db, or run it with administrative privileges"
         raise LedgerError(f"cannot read {path}: {error.strerror}", hint=hint) from error
     return header not in (b"", b"SQLite format 3\0")
+
+
+def was_never_a_ledger(path: str) -> bool:
+    """Whether the file is strange, and neither a lock file beside it nor its name says that it was a ledger once."""
+    known = os.path.exists(lock.lock_path(path)) or ".set-aside-" in os.path.basename(path)
+    return not known and is_strange(path)
 
 
 def set_aside(path: str, stamp: str) -> str:

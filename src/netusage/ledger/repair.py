@@ -76,9 +76,7 @@ def repair(
     """
     if not Path(path).exists():
         raise NoDataError(f"there is no ledger at {path}", hint="choose another file with --db")
-    if connect.is_strange(path) and not (
-        Path(lock.lock_path(path)).exists() or ".set-aside-" in Path(path).name
-    ):
+    if connect.was_never_a_ledger(path):
         raise LedgerCorruptError(f"{path} is not a ledger", hint="choose another file with --db")
     with _held(path, now_us):
         findings = _what_is_wrong(path, tick)

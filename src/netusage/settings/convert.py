@@ -109,6 +109,7 @@ def _check_zone(name: str) -> None:
     except (KeyError, ValueError, OSError) as error:
         known = available_timezones()
         guess = nearest(name, known) if known else "; this system has no time zone data: install tzdata"
+        guess = guess or '; write a name like "Europe/Berlin", or "UTC"'
         raise Invalid(f"unknown time zone {name!r}{guess}") from error
 
 
