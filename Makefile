@@ -1,6 +1,7 @@
 # make run    track network usage here and now
 # make test   everything: system packages (as root on Debian), linters, the built wheel, every test
 # make check  linters and unit tests, under a minute
+# make search look for histories that no test knows yet, for some minutes
 # make bench  speed against vnstat, psutil and pyroute2; writes bench/RESULTS.md
 # make docs   the command reference and the man pages, from the same source as the help
 
@@ -14,7 +15,7 @@ ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && e
 TEST_PACKAGES = iproute2 mount util-linux procps systemd groff zsh fish
 BENCH_PACKAGES = iproute2 vnstat
 
-.PHONY: run test check lint unit bench docs clean system-packages python
+.PHONY: run test check lint unit search bench docs clean system-packages python
 
 run: $(VENV)/installed
 	@$(VENV)/bin/python app.py; code=$$?; [ $$code = 130 ] || exit $$code
@@ -63,6 +64,9 @@ system-packages: python
 ifeq ($(ROOT_ON_DEBIAN),yes)
 	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null
 endif
+
+search: $(VENV)/developed
+	NETUSAGE_HYPOTHESIS=search $(VENV)/bin/python -m pytest -q tests/test_any_history_adds_up.py
 
 bench: $(VENV)/developed
 ifeq ($(ROOT_ON_DEBIAN),yes)

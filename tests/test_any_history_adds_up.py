@@ -1,7 +1,8 @@
 """Any history of a machine, its clocks, its recorder and its ledger: recorded plus declared lost equals the truth.
 
 Hypothesis makes up the history; the kernel and what is owed are models (`recorder.kernel`, `recorder.oracle`), and
-everything else is the product: the loop, the meter, the ledger on a file. NETUSAGE_HYPOTHESIS=thorough looks longer.
+everything else is the product: the loop, the meter, the ledger on a file. NETUSAGE_HYPOTHESIS=thorough looks longer,
+at the same histories every time; NETUSAGE_HYPOTHESIS=search looks for new ones (`make search`).
 """
 
 import contextlib
@@ -24,7 +25,8 @@ from support.book import rows
 from netusage.ledger import writer
 from netusage.recorder.loop import Timing
 
-_THOROUGH = os.environ.get("NETUSAGE_HYPOTHESIS") == "thorough"
+_LOOK = os.environ.get("NETUSAGE_HYPOTHESIS", "")
+_EXAMPLES, _STEPS = {"thorough": (500, 50), "search": (5000, 60)}.get(_LOOK, (40, 30))
 _NAMES = ("eth0", "wg0", "tun0", "va", "vb")
 _MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 _HEAVY = 10**9  # a reset of counters that are larger than this cannot be hidden by what is counted after it
@@ -375,10 +377,10 @@ def impatient(monkeypatch):
 @pytest.mark.usefixtures("impatient")
 class TestAnyHistoryAddsUp(AnyHistory.TestCase):
     settings = settings(
-        max_examples=500 if _THOROUGH else 40,
-        stateful_step_count=50 if _THOROUGH else 30,
+        max_examples=_EXAMPLES,
+        stateful_step_count=_STEPS,
         deadline=None,
-        derandomize=not _THOROUGH,
+        derandomize=_LOOK != "search",
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )

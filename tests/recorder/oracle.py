@@ -182,7 +182,8 @@ class Oracle:
             account.read.clear()
             if living and (account.unsure or not _is_here(interface)):
                 self.allow(interface)
-            if living - {interface.name}:
+            unwritten = {n for n, due in account.due.items() if due != known.get((interface.life, n), ZERO)}
+            if (living | unwritten) - {interface.name}:
                 account.blurred = True
             account.unsure = 0
 
