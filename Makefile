@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
 PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
 ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo yes)
-TEST_PACKAGES = iproute2 mount util-linux procps systemd groff zsh fish
+TEST_PACKAGES = tzdata iproute2 mount util-linux procps systemd groff zsh fish
 BENCH_PACKAGES = iproute2 vnstat
 
 .PHONY: run test check lint unit search bench docs clean system-packages python

@@ -51,7 +51,10 @@ def datagrams():
 
 
 class RecordedReader:
-    """Readings of psutil on another system, one after the other; takes the place of PsutilReader."""
+    """Readings as psutil gives them on another system, one after the other; takes the place of PsutilReader.
+
+    They were written down from what is documented and published of those systems, not captured on them.
+    """
 
     def __init__(self, path):
         recorded = json.loads(path.read_text())
