@@ -341,6 +341,22 @@ def test_a_link_that_left_and_came_back_unseen_is_not_counted_twice():
     assert ("stopped", "eth0") in desk.lost
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_final_counters_below_the_last_reading_are_another_lifes_and_nothing_of_them_is_recorded(whole):
+    desk = Desk({ETH0: c(100)})
+    desk.sample(1, {2: c(130)})
+    desk.sample(2, {}, went(ETH0, Counters(500, 90, 2, 500), whole=whole))
+    assert desk.recorded == {"eth0": c(30)}
+    assert desk.lost == [("vanished", "eth0")]
+
+
+def test_final_counters_that_come_late_are_spread_over_all_the_time_since_the_link_was_read():
+    desk = Desk({})
+    desk.sample(at(32, slept=30), {2: c(70)}, came(ETH0))  # the reading may be older than the event
+    desk.sample(at(62, slept=60), {}, went(ETH0, c(80)))
+    assert desk.spans == [("eth0", 0, 62, c(80), "suspend")]
+
+
 # Decreases
 
 

@@ -1,13 +1,24 @@
 """What link events mean for the accounts. Pure; no clock, no system."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from netusage.model import ZERO, Counters, GapKind, LinkChange, LinkEvent
 from netusage.recorder.account import Accounts, Interval, Life
 
 
-def follow(accounts: Accounts, events: Sequence[LinkEvent], interval: Interval) -> set[int]:
+def follow(
+    accounts: Accounts,
+    events: Sequence[LinkEvent],
+    interval: Interval,
+    since_read: Callable[[int], Interval],
+) -> set[int]:
     """Follow the link events in their order.
+
+    Args:
+        accounts: of the links before the events.
+        events: see `Source.events`.
+        interval: the stretch since the last reading.
+        since_read: the stretch since the link of an index was read; that may be longer.
 
     Returns:
         The links whose identity changed. A reading taken in the same round may be older than the event, so it is
@@ -19,7 +30,7 @@ def follow(accounts: Accounts, events: Sequence[LinkEvent], interval: Interval) 
         life = accounts.lives.get(index)
         if event.change is LinkChange.REMOVED:
             touched.add(index)
-            _remove(accounts, life, event, interval)
+            _remove(accounts, life, event, since_read(index))
         elif life is None:
             touched.add(index)
             first = event.counters or ZERO
@@ -28,7 +39,7 @@ def follow(accounts: Accounts, events: Sequence[LinkEvent], interval: Interval) 
             if life.link.name != event.link.name:
                 touched.add(index)
                 if event.counters is not None and min(event.counters.minus(life.epoch.last)) >= 0:
-                    accounts.account(life, event.counters, interval)
+                    accounts.account(life, event.counters, since_read(index))
             accounts.restate(life, event.link, interval.end_us)
     if events:
         accounts.decide_parts()
@@ -47,9 +58,12 @@ def _remove(accounts: Accounts, life: Life | None, event: LinkEvent, interval: I
         accounts.vanish(life, interval)
         return
     last = life.epoch.last
-    if not event.whole or min(counters.minus(last)) < 0:
-        note = f"its final counters {tuple(counters)} are not whole; its last reading was {tuple(last)}"
+    more = counters.minus(last)
+    is_another = min(more if event.whole else (more.tx_bytes, more.tx_packets)) < 0
+    if is_another or not event.whole:
+        what = "another life's" if is_another else "not whole"
+        note = f"its final counters {tuple(counters)} are {what}; its last reading was {tuple(last)}"
         accounts.declare(interval, GapKind.VANISHED, lossy=True, interface=life.link.name, note=note)
-        counters = Counters(*map(max, counters, last))
+        counters = last if is_another else Counters(*map(max, counters, last))
     accounts.account(life, counters, interval)
     accounts.close(life, interval.end_us, "removed")

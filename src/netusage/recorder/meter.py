@@ -385,7 +385,9 @@ class Meter:
     def _apply(self, fresh: Sequence[LinkEvent], interval: Interval) -> set[int]:
         """Follow the link events; the links whose identity changed."""
         self.health.events += len(fresh)
-        touched = events.follow(self._accounts, fresh, interval)
+        touched = events.follow(
+            self._accounts, fresh, interval, lambda index: self._since_read(index, interval)
+        )
         for index in touched:
             self._doubted.pop(index, None)
         return touched
