@@ -40,6 +40,8 @@ def width(text: str) -> int:
 
 def pad(text: str, cells: int, *, right: bool) -> str:
     """The text filled up with spaces to so many cells; `right` moves it to the right edge."""
+    if text.isascii():
+        return text.rjust(cells) if right else text.ljust(cells)
     spaces = " " * (cells - width(text))
     return spaces + text if right else text + spaces
 
