@@ -48,7 +48,7 @@ def _check_recorder(reader: LedgerReader) -> Iterator[Finding]:
     run = state.last_run
     if state.holder is None:
         ended = "was killed or lost power" if run is not None and run.ended is None else "stopped"
-        last = f"; the last one {ended} {_ago(run)}" if run is not None else ""
+        last = f"; the last one {ended} {_passed(run.last_us)} ago" if run is not None else ""
         yield Finding(
             "recorder",
             Verdict.PROBLEM,
@@ -59,8 +59,9 @@ def _check_recorder(reader: LedgerReader) -> Iterator[Finding]:
     if run is None:
         yield Finding("recorder", Verdict.OK, f"process {state.holder.pid} has just started")
         return
-    since = format_duration(max(run.last_us - run.started_us, 0) // US * US, parts=2)
-    yield Finding("recorder", Verdict.OK, f"process {state.holder.pid}, for {since}; last commit {_ago(run)}")
+    since, committed = _passed(run.started_us), _passed(run.last_us)
+    told = f"process {state.holder.pid}, for {since}; last commit {committed} ago"
+    yield Finding("recorder", Verdict.OK, told)
     yield _check_health(run)
 
 
@@ -89,6 +90,7 @@ def _check_gaps(reader: LedgerReader) -> Finding:
     return Finding("gaps", Verdict.NOTE if lossy else Verdict.OK, found, "netusage verify" if lossy else "")
 
 
-def _ago(run: RunRecord) -> str:
-    passed_us = max(time.time_ns() // 1000 - run.last_us, 0) // US * US
-    return f"{format_duration(passed_us, parts=2)} ago"
+def _passed(since_us: int) -> str:
+    """How long ago that was, in words."""
+    passed_us = max(time.time_ns() // 1000 - since_us, 0) // US * US
+    return format_duration(passed_us, parts=2)
