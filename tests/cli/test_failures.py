@@ -184,7 +184,9 @@ def test_ctrl_c_ends_a_command_with_130_and_one_line():
         "failures._run = lambda argv: os.kill(os.getpid(), signal.SIGINT) or signal.pause()\n"
         "raise SystemExit(failures.run([]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.returncode, done.stderr) == (130, "netusage: interrupted\n")
 
 
