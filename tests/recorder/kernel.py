@@ -273,13 +273,17 @@ class Kernel:
         other_index: int | None = None,
         other_namespace: int = HERE,
     ) -> tuple[Interface, Interface]:
-        """Create a veth pair. The other end is made first, and announced without counters, as the kernel does."""
+        """Create a veth pair, and set it up.
+
+        The other end is made first, and announced without counters; when they are set up, both are announced.
+        """
         first = self._new(name, "veth", index, HERE)
         second = self._new(other, "veth", other_index, other_namespace)
         first.life, second.life = second.life, first.life
         self._tell(second, LinkChange.PRESENT, counters=None)
         first.peer, second.peer = second, first
         self._tell(first, LinkChange.PRESENT)
+        self._tell(second, LinkChange.PRESENT)
         return first, second
 
     def traffic(self, interface: Interface, rx: int = 0, tx: int = 0) -> None:

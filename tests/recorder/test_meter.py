@@ -399,6 +399,13 @@ def test_a_decrease_of_a_veth_end_that_has_lost_its_other_end_is_none_however_of
     assert desk.gaps == []
 
 
+def test_what_a_doubted_reading_left_out_is_spread_over_all_the_time_since_the_link_was_read():
+    desk = Desk({ETH0: c(1000)})
+    desk.sample(400, {2: c(10)})
+    desk.sample(401, {}, went(ETH0, c(1300)))
+    assert desk.spans == [("eth0", 0, 401, c(300), "stalled")]
+
+
 def test_a_decrease_that_was_only_a_dip_is_declared_and_counts_nothing_twice():
     desk = Desk({ETH0: c(1000)})
     for second, value in enumerate((0, 1100, 0, 1200, 1300), start=1):

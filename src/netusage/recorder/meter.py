@@ -108,12 +108,10 @@ class Meter:
             if life is not None and index not in touched:
                 self._take(life, Counters(*values), interval)
         self._at = at
-        late = touched & self._accounts.lives.keys() if self._unread or interval.estimated else ()
-        self._unread = {
-            index: self._since_read(index, interval)
-            for index in late
-            if interval.estimated or index in self._unread
-        }
+        living = self._accounts.lives.keys()
+        for index in touched & living:
+            self._leave_unread(index, interval)
+        self._unread = {index: since for index, since in self._unread.items() if index in living}
         self._arrange(reading.indexes)
         self._minute_us = at.wall_us // MINUTE_US * MINUTE_US
         odd = (set(reading.indexes) ^ self._accounts.lives.keys()) - touched
@@ -355,12 +353,14 @@ class Meter:
         beyond = max(counters) >= BEYOND_BELIEF
         doubted = self._doubted.pop(index, None)
         if went_down and self._accounts.rules.has_events and life.link.kind == "veth" and not life.link.lower:
+            self._leave_unread(index, interval)
             return
         if beyond or (went_down and self._accounts.rules.has_events and doubted is None):
             self._doubted[index] = doubted or (counters, interval.start_us)
             if beyond and doubted is None:
                 note = f"its counters are {tuple(counters)}, which is not believed"
                 self._accounts.declare(interval, GapKind.RESET, lossy=True, interface=name, note=note)
+            self._leave_unread(index, interval)
             return
         if doubted is not None:
             seen, since_us = doubted
@@ -368,6 +368,12 @@ class Meter:
             note = f"it went down to {tuple(seen)}, and then was {tuple(counters)}"
             self._accounts.declare(interval_since, GapKind.RESET, lossy=True, interface=name, note=note)
         self._accounts.account(life, counters, self._since_read(index, interval))
+
+    def _leave_unread(self, index: int, interval: Interval) -> None:
+        """The reading of a link is not used: what it counts until the next one may be as old as this interval."""
+        since = self._since_read(index, interval)
+        if since.estimated:
+            self._unread[index] = since
 
     def _since_read(self, index: int, interval: Interval) -> Interval:
         """The stretch since the link was read; it may have begun in an earlier, estimated interval."""
