@@ -175,6 +175,18 @@ def test_a_line_that_is_too_narrow_for_the_numbers_runs_over():
     assert lines[1] == "2026-11-20  aaaa…bbbb   9.22 EB  999 B  1,234,567"
 
 
+def test_a_terminal_that_is_too_narrow_for_all_columns_does_without_the_spare_ones():
+    columns = [COLUMNS[0], Column("interface", "Interface", spare=True), *COLUMNS[3:]]
+    spared = [column for column in columns if not column.spare]
+
+    def shown(width):
+        return text_of("table", columns=columns, rows=LONG, context=RenderContext(width=width))
+
+    assert "aaa…bbb" in shown(60)
+    assert shown(50) == text_of("table", columns=spared, rows=LONG)
+    assert "a" * 30 in text_of("table", columns=columns, rows=LONG)
+
+
 def test_a_wide_terminal_changes_nothing():
     assert text_of("table", rows=LONG, context=RenderContext(width=200)) == text_of("table", rows=LONG)
 

@@ -52,8 +52,8 @@ def command(inv: Invocation) -> None:
         Column("reason", "Because"),
         Column("first_seen", "First seen", "date"),
         Column("last_seen", "Last seen", "date"),
-        Column("rx_bytes", "Received", "bytes"),
-        Column("tx_bytes", "Sent", "bytes"),
+        Column("rx_bytes", "Received", "bytes", spare=True),
+        Column("tx_bytes", "Sent", "bytes", spare=True),
         Column("rx_packets", "Packets received", "int", table=False),
         Column("tx_packets", "Packets sent", "int", table=False),
     ]

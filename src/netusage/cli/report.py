@@ -256,7 +256,7 @@ def _columns_for_people(answer: "UsageReport") -> list["Column"]:
         Column("rx", "Received", "bytes"),
         Column("tx", "Sent", "bytes"),
         Column("both", "Total", "bytes"),
-        Column("average", "Average", "rate"),
+        Column("average", "Average", "rate", spare=True),
     ]
     if question.peak:
         columns += [Column(f"{way}_peak", f"Peak {name}", "rate") for way, name in _WAYS]

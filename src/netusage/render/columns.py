@@ -25,12 +25,14 @@ class Column(NamedTuple):
         time, date: an ISO 8601 time with offset, shown with or without its clock time.
         share: a part of a whole, 0 to 1.
     table: whether people see it; programs (CSV, TSV) get every column, JSON the whole row.
+    spare: people do without it on a terminal that is too narrow for the whole line.
     """
 
     key: str
     title: str
     kind: Kind = "text"
     table: bool = True
+    spare: bool = False
 
     @property
     def numeric(self) -> bool:

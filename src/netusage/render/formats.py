@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 JSON_VERSION = 1
 _GAP = "  "
 _NARROWEST = 8
+_READABLE = 12
 
 
 class Format(StrEnum):
@@ -103,6 +104,7 @@ def _table(columns: Sequence[Column], rows: Iterable[Row], context: RenderContex
     cells = _cells(shown, rows, context, stream)
     widths = [max(map(width, texts)) for texts in cells]
     if context.width is not None:
+        shown, cells, widths = _without_spare(shown, cells, widths, context.width)
         widths = _fitting(shown, cells, widths, context.width)
         mark = encodable(ELLIPSIS, getattr(stream, "encoding", None))
         mark = mark if mark == ELLIPSIS else "..."
@@ -118,14 +120,35 @@ def _table(columns: Sequence[Column], rows: Iterable[Row], context: RenderContex
         stream.write(f"\x1b[1m{text}\x1b[0m\n" if context.color and not number else f"{text}\n")
 
 
+def _line(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _least(columns: Sequence[Column], cells: list[list[str]], widths: list[int], shortest: int) -> list[int]:
+    """The widths down to which columns can be shortened."""
+    return [
+        min(room, max(shortest, width(texts[0]))) if column.kind == "text" else room
+        for column, texts, room in zip(columns, cells, widths, strict=True)
+    ]
+
+
+def _without_spare(
+    columns: Sequence[Column], cells: list[list[str]], widths: list[int], line: int
+) -> tuple[list[Column], list[list[str]], list[int]]:
+    """The columns for which there is room when names are shortened to where they can still be read."""
+    least = _least(columns, cells, widths, _READABLE)
+    kept = list(range(len(columns)))
+    for place in reversed(range(len(columns))):
+        if columns[place].spare and _line([least[n] for n in kept]) > line:
+            kept.remove(place)
+    return [columns[n] for n in kept], [cells[n] for n in kept], [widths[n] for n in kept]
+
+
 def _fitting(columns: Sequence[Column], cells: list[list[str]], widths: list[int], line: int) -> list[int]:
     """Widths that fit the line as far as names can be shortened; numbers never are, and may run over."""
     widths = list(widths)
-    least = [
-        min(room, max(_NARROWEST, width(texts[0]))) if column.kind == "text" else room
-        for column, texts, room in zip(columns, cells, widths, strict=True)
-    ]
-    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - line
+    least = _least(columns, cells, widths, _NARROWEST)
+    excess = _line(widths) - line
     for _ in range(excess):
         spare, place = max(
             (room - small, place) for place, (room, small) in enumerate(zip(widths, least, strict=True))
