@@ -181,15 +181,15 @@ def _decode_rows(data: memoryview, sequence: int, into: Reading) -> int:
 
 def _few_rows(table: memoryview, rows: int, size: int, into: Reading) -> bool:
     """Append the columns of a table of equal messages unless their headers differ; the cheap way for a few."""
-    columns = zip(*_row_format(size).iter_unpack(table))  # noqa: B905  # equal by construction; strict costs more
-    heads, indexes, attributes, rx_packets, tx_packets, rx_bytes, tx_bytes = columns
+    cells = _table_format(rows, size).unpack(table)
+    heads, attributes = cells[::7], cells[2::7]
     if heads.count(heads[0]) != rows or attributes.count(attributes[0]) != rows:
         return False
-    into.indexes.extend(indexes)
-    into.rx_bytes.extend(rx_bytes)
-    into.tx_bytes.extend(tx_bytes)
-    into.rx_packets.extend(rx_packets)
-    into.tx_packets.extend(tx_packets)
+    into.indexes.extend(cells[1::7])
+    into.rx_packets.extend(cells[3::7])
+    into.tx_packets.extend(cells[4::7])
+    into.rx_bytes.extend(cells[5::7])
+    into.tx_bytes.extend(cells[6::7])
     return True
 
 
@@ -210,10 +210,10 @@ def _many_rows(table: memoryview, rows: int, size: int, into: Reading) -> bool:
     return True
 
 
-@lru_cache(maxsize=4)
-def _row_format(size: int) -> struct.Struct:
-    """Header, index, filter and attribute header, and four counters of a message of that size."""
-    return struct.Struct(f"=16s4xi8s4Q{size - _ROW_MIN}x")
+@lru_cache(maxsize=2 * _FEW)
+def _table_format(rows: int, size: int) -> struct.Struct:
+    """Of each message of that size: header, index, filter and attribute header, and four counters."""
+    return struct.Struct("=" + f"16s4xi8s4Q{size - _ROW_MIN}x" * rows)
 
 
 def _decode_row(data: memoryview, at: int, end: int, into: Reading) -> None:
