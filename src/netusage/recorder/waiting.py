@@ -4,7 +4,7 @@ import contextlib
 import select
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import FrameType, TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -42,6 +42,7 @@ class SignalWaiter:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
+        self._own = self._reader.fileno()
         self._watched: tuple[int, ...] = ()
         self._earlier: dict[int, object] = {}
         self._earlier_fd = -1
@@ -64,23 +65,23 @@ class SignalWaiter:
     def wait(self, timeout_ns: int, fileno: int | None) -> Wake:
         """Wait; a signal that came before the call is told at once."""
         if self._stop is None and not self._reload:
-            watched = [self._reader.fileno()] if fileno is None else [self._reader.fileno(), fileno]
+            watched = (self._own,) if fileno is None else (self._own, fileno)
             readable = self._select(watched, max(timeout_ns, 0))
-            if self._reader.fileno() in readable:
+            if self._own in readable:
                 with contextlib.suppress(BlockingIOError):
                     while self._reader.recv(64):
                         pass
         else:
-            readable = set()
+            readable = ()
         reload, self._reload = self._reload, False
         return Wake(fileno in readable, self._stop, reload)
 
-    def _select(self, watched: list[int], timeout_ns: int) -> set[int]:
+    def _select(self, watched: tuple[int, ...], timeout_ns: int) -> Collection[int]:
         if hasattr(select, "poll"):
-            poll = self._poll_of(tuple(watched))
             # one more millisecond than asked, as poll(2) counts in whole ones: never wake early
-            return {descriptor for descriptor, _ in poll.poll(-(-timeout_ns // 1_000_000))}
-        return set(select.select(watched, [], [], timeout_ns / NS)[0])
+            ready = self._poll_of(watched).poll(-(-timeout_ns // 1_000_000))
+            return [descriptor for descriptor, _ in ready] if ready else ()
+        return select.select(watched, [], [], timeout_ns / NS)[0]
 
     def _poll_of(self, watched: tuple[int, ...]) -> "select.poll":
         """A poll object for these descriptors; made anew only when they change."""

@@ -8,6 +8,7 @@ Parsing is in `interfaces_linux_parse`.
 
 import contextlib
 import errno
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -88,6 +89,10 @@ class NetlinkSource:
         try:
             self._news = _event_socket()
             self._elsewhere = _elsewhere_socket()
+            self._waiting = select.poll()
+            for sock in (self._news, self._elsewhere):
+                if sock is not None:
+                    self._waiting.register(sock, select.POLLIN)
             self._dumps = _dump_socket()
             self._place = Place(boot_id(), namespace_of(self._news), machine_id())
             self._has_stats = self._probe()
@@ -137,6 +142,8 @@ class NetlinkSource:
             EventsLostError: the kernel dropped events (ENOBUFS), or one could not be understood.
             SourceError: the socket failed.
         """
+        if self._failure is None and self._news is not None and not self._waiting.poll(0):
+            return []
         found: list[LinkMessage] = []
         if self._failure is None:
             self._failure = self._drain(
