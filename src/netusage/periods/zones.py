@@ -13,8 +13,8 @@ from io import BytesIO
 from netusage.errors import UsageError
 
 # zoneinfo is imported by what needs it: a machine that keeps UTC, as most servers do, is answered sooner without it
-_UTC_NAMES = frozenset({"UTC", "Etc/UTC"})
-_ZONE_HINT = 'write a name like "Europe/Berlin", or "UTC"'
+
+HINT = 'write a name like "Europe/Berlin", or "UTC"'
 
 
 def zone(name: str | None = None) -> tzinfo:
@@ -53,7 +53,7 @@ def system_zone(environ: Mapping[str, str] = os.environ, etc: str | os.PathLike[
     localtime = os.path.join(etc, "localtime")
     for target in _links(localtime):
         name = _name_in(target)
-        found = UTC if name in _UTC_NAMES else _named(name)
+        found = UTC if name == "Etc/UTC" else _named(name)
         if found is not None:
             return found
     found = _from_timezone_file(os.path.join(etc, "timezone"), localtime) or _from_file(localtime)
@@ -71,7 +71,7 @@ def _nearest(name: str, known: set[str]) -> str:
     for names in (folded, cities):
         for key in difflib.get_close_matches(wanted, names, n=1, cutoff=0.75):
             return f"did you mean {names[key]!r}?"
-    return _ZONE_HINT
+    return HINT
 
 
 def _named(name: str) -> tzinfo | None:

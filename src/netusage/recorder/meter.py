@@ -114,7 +114,7 @@ class Meter:
         self._unread = {index: since for index, since in self._unread.items() if index in living}
         self._arrange(reading.indexes)
         self._minute_us = at.wall_us // MINUTE_US * MINUTE_US
-        odd = (set(reading.indexes) ^ self._accounts.lives.keys()) - touched
+        odd = (set(reading.indexes) ^ living) - touched
         if odd and not self._odd_rounds:
             self._odd_since_us = interval.start_us
         self._odd_rounds = self._odd_rounds + 1 if odd else 0

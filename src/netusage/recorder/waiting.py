@@ -4,7 +4,7 @@ import contextlib
 import select
 import signal
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -72,15 +72,14 @@ class SignalWaiter:
                     while self._reader.recv(64):
                         pass
         else:
-            readable = ()
+            readable = []
         reload, self._reload = self._reload, False
         return Wake(fileno in readable, self._stop, reload)
 
-    def _select(self, watched: tuple[int, ...], timeout_ns: int) -> Collection[int]:
+    def _select(self, watched: tuple[int, ...], timeout_ns: int) -> list[int]:
         if hasattr(select, "poll"):
             # one more millisecond than asked, as poll(2) counts in whole ones: never wake early
-            ready = self._poll_of(watched).poll(-(-timeout_ns // 1_000_000))
-            return [descriptor for descriptor, _ in ready] if ready else ()
+            return [descriptor for descriptor, _ in self._poll_of(watched).poll(-(-timeout_ns // 1_000_000))]
         return select.select(watched, [], [], timeout_ns / NS)[0]
 
     def _poll_of(self, watched: tuple[int, ...]) -> "select.poll":

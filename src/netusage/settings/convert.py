@@ -104,12 +104,14 @@ def _check_duration(key: Key, text: str) -> None:
 def _check_zone(name: str) -> None:
     from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415  # most people set no zone
 
+    from netusage.periods.zones import HINT  # noqa: PLC0415  # as above
+
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         known = available_timezones()
         guess = nearest(name, known) if known else "; this system has no time zone data: install tzdata"
-        guess = guess or '; write a name like "Europe/Berlin", or "UTC"'
+        guess = guess or f"; {HINT}"
         raise Invalid(f"unknown time zone {name!r}{guess}") from error
 
 

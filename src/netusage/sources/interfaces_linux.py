@@ -35,10 +35,6 @@ _INT = struct.Struct("=i")
 _NOTES = 64  # bytes of ancillary data: one namespace number, with room to spare
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; needs CAP_NET_ADMIN, and is not held to net.core.rmem_max
 _EVENT_BUFFER = 16 << 20  # 2,000 removals at once arrived with this; the default lost events at 92
-_DONE = parse.DONE
-_MSG_TRUNC = int(
-    socket.MSG_TRUNC
-)  # a plain number: the enumeration is looked up and turned into one each time
 _BUFFER = 32 << 10  # netlink(7): the kernel fills at most 32 KiB at a time, unless one message is larger
 _ANSWER_SECONDS = 5  # the kernel answers within the call; this only keeps a fault from hanging the recorder
 _TRIES = 8  # of a dump during which interfaces came or went
@@ -214,12 +210,12 @@ class NetlinkSource:
     ) -> _Answer:
         """Ask until an answer is whole, or once more when each row is good for itself."""
         answer = nothing()
-        if self._ask(request, decode, answer) == _DONE:
+        if self._ask(request, decode, answer) == parse.DONE:
             return answer  # as ever, but when interfaces come and go
         for _ in range(_TRIES - 1):
             answer = nothing()
             state = self._ask(request, decode, answer)
-            if state == _DONE or (state and not must_be_whole):
+            if state == parse.DONE or (state and not must_be_whole):
                 return answer
         raise UnsettledError("interfaces kept coming and going while they were listed", hint="try again")
 
@@ -236,8 +232,8 @@ class NetlinkSource:
         state, buffer = 0, self._buffer
         try:
             dumps.send(request)
-            while not state & _DONE:
-                size = dumps.recv_into(buffer, 0, _MSG_TRUNC)
+            while not state & parse.DONE:
+                size = dumps.recv_into(buffer, 0, socket.MSG_TRUNC)
                 if size > len(buffer):
                     self._grow(size)
                     self._drop_dumps()
