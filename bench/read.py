@@ -5,11 +5,12 @@ import contextlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import lab
 from tables import Goal, Result, microseconds, times
 
+from netusage.model import Reading
 from netusage.sources.interfaces_linux import NetlinkSource
 
 Totals = tuple[int, int]  # all bytes received, all bytes sent: what everybody has to agree upon
@@ -27,7 +28,7 @@ def contestants() -> Iterator[dict[str, tuple[Callable[[], object], Callable[[ob
 
     with contextlib.closing(NetlinkSource()) as source, IPRoute() as route:
         yield {
-            "netusage": (source.read, lambda r: (sum(r.rx_bytes), sum(r.tx_bytes))),
+            "netusage": (lambda: with_numbers(source.read()), lambda r: (sum(r[1]), sum(r[2]))),
             "psutil": (lambda: psutil.net_io_counters(pernic=True, nowrap=False), _sum_of_psutil),
             "psutil, nowrap": (lambda: psutil.net_io_counters(pernic=True), _sum_of_psutil),
             "/proc/net/dev": (
@@ -39,6 +40,11 @@ def contestants() -> Iterator[dict[str, tuple[Callable[[], object], Callable[[ob
                 lambda r: tuple(map(sum, list(zip(*r, strict=True))[1:3])),
             ),
         }
+
+
+def with_numbers(reading: Reading) -> Sequence[Sequence[int]]:
+    """The columns as numbers, also where they are still views of what the kernel gave."""
+    return reading.lists() if isinstance(reading.indexes, memoryview) else reading
 
 
 def proc_net_dev() -> dict[str, tuple[int, int, int, int]]:

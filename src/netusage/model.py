@@ -7,6 +7,7 @@ interface received, `tx` what it sent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from netusage.records import NamedTuple
@@ -83,14 +84,24 @@ class Reading(NamedTuple):
     """One reading of every interface: columns of equal length, in the source's order.
 
     indexes[i] is the interface whose counters are rx_bytes[i], tx_bytes[i], rx_packets[i], tx_packets[i].
-    Columns rather than rows: the recorder subtracts whole columns, once a second for years.
+    Columns rather than rows: the recorder subtracts whole columns, once a second for years. A column may be a view of
+    the bytes that the system gave, whose numbers are not taken out yet; `lists` does that.
     """
 
-    indexes: list[int]
-    rx_bytes: list[int]
-    tx_bytes: list[int]
-    rx_packets: list[int]
-    tx_packets: list[int]
+    indexes: Sequence[int] = ()
+    rx_bytes: Sequence[int] = ()
+    tx_bytes: Sequence[int] = ()
+    rx_packets: Sequence[int] = ()
+    tx_packets: Sequence[int] = ()
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[Iterable[int]]) -> Reading:
+        """Rows of an index and its four counters, as columns."""
+        return cls(*zip(*rows, strict=True))
+
+    def lists(self) -> list[list[int]]:
+        """The columns as lists."""
+        return [c.tolist() if isinstance(c, memoryview) else list(c) for c in self]
 
 
 class LinkChange(StrEnum):

@@ -60,8 +60,9 @@ def done(error=0, sequence=SEQUENCE):
 
 
 def stats(data, sequence=SEQUENCE):
-    reading = Reading([], [], [], [], [])
-    return parse.decode_stats(memoryview(data), sequence, reading), reading
+    parts = []
+    state = parse.decode_stats(memoryview(data), sequence, parts)
+    return state, Reading(*parse.joined(parts).lists())
 
 
 def links(data):
@@ -93,8 +94,9 @@ def test_the_counters_of_few_interfaces_come_out_as_the_kernel_put_them_in(datag
 
 
 def test_a_long_answer_in_several_datagrams_is_put_together(datagrams):
-    reading = Reading([], [], [], [], [])
-    states = [parse.decode_stats(data, SEQUENCE, reading) for data in datagrams("stats_many")]
+    parts = []
+    states = [parse.decode_stats(data, SEQUENCE, parts) for data in datagrams("stats_many")]
+    reading = parse.joined(parts)
     assert states == [0, DONE]
     assert reading.indexes == [1, 2, 12, 13, 16, 18, *range(20, 46)]
     assert {len(column) for column in reading} == {32}
@@ -106,6 +108,15 @@ def test_few_and_many_rows_give_the_same_numbers(count):
     state, reading = stats(b"".join(row(*each) for each in rows) + done())
     assert state == DONE
     assert list(zip(reading[0], zip(*reading[1:], strict=True), strict=True)) == rows
+
+
+def test_numbers_stay_when_the_buffer_they_came_in_is_used_again():
+    buffer = bytearray(b"".join(row(n + 1, (n, 2 * n, 3 * n, 4 * n)) for n in range(20)) + done())
+    parts = []
+    assert parse.decode_stats(memoryview(buffer), SEQUENCE, parts) == DONE
+    buffer[:] = bytes(len(buffer))
+    expected = [[k * n for n in range(20)] for k in (1, 2, 3, 4)]
+    assert parse.joined(parts).lists() == [[*range(1, 21)], *expected]
 
 
 @pytest.mark.parametrize("size", [4 * 8, 24 * 8, 25 * 8, 26 * 8, 25 * 8 + 4])
@@ -373,10 +384,10 @@ RECORDED = ["stats_few", "stats_many", "links", "create", "delete", "port_leaves
 def survive(data):
     """Every decoder returns or raises SourceError; columns stay of equal length."""
     view = memoryview(bytes(data))
-    reading = Reading([], [], [], [], [])
+    parts = []
     with contextlib.suppress(SourceError):
-        assert parse.decode_stats(view, SEQUENCE, reading) in range(4)
-    assert len({len(column) for column in reading}) == 1
+        assert parse.decode_stats(view, SEQUENCE, parts) in range(4)
+    assert len({len(column) for column in parse.joined(parts).lists()}) == 1
     with contextlib.suppress(SourceError):
         assert parse.decode_links(view, SEQUENCE, []) in range(4)
     with contextlib.suppress(SourceError):

@@ -1,6 +1,8 @@
 """What the recorder hands to the ledger, and what the ledger remembers for the recorder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from netusage.model import Counters, Gap, Instant, Link, Place
 
@@ -58,6 +60,31 @@ class Entry:
     peak_tx: int
 
 
+class Block(NamedTuple):
+    """What some epochs counted in one UTC minute, as columns in their order.
+
+    counters: received and sent bytes, received and sent packets.
+    peaks: the highest rates of each between two readings, received and sent, in bytes per second.
+    """
+
+    start_s: int
+    counters: Sequence[Sequence[int]]
+    peaks: Sequence[Sequence[int]]
+
+
+class Together(NamedTuple):
+    """Epochs that went on together: nothing happened to any of them but that its counters grew.
+
+    epochs: all known to the ledger.
+    last: four columns, the counters up to which everything is handed over; for `Epoch.last`, which may be older here.
+    blocks: by minute.
+    """
+
+    epochs: Sequence[Epoch]
+    last: Sequence[Sequence[int]]
+    blocks: Sequence[Block]
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Bytes that are known, but not when within the stretch they were counted: an estimated stretch.
@@ -95,6 +122,19 @@ class Health:
     commit_max_us: int = 0
     events: int = 0
 
+    def numbers(self) -> tuple[int, ...]:
+        """All of them, in this order."""
+        return (
+            self.samples,
+            self.failed_samples,
+            self.late_samples,
+            self.commits,
+            self.failed_commits,
+            self.commit_total_us,
+            self.commit_max_us,
+            self.events,
+        )
+
 
 @dataclass(slots=True)
 class Batch:
@@ -105,6 +145,7 @@ class Batch:
         the last commit comes again with its old start.
     entries: by UTC minute (seconds since 1970) and epoch.
     epochs: opened, closed or with new counters; each is written whole.
+    together: what came after the entries, as columns; None when nothing did.
     newest_life: of all links that were ever seen in this place.
     """
 
@@ -113,6 +154,7 @@ class Batch:
     entries: dict[tuple[int, Epoch], Entry] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
+    together: Together | None = None
     gaps: list[Gap] = field(default_factory=list)
     steps: list[ClockStep] = field(default_factory=list)
     health: Health = field(default_factory=Health)

@@ -5,8 +5,9 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import astuple
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from operator import add
 
 from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError
 from netusage.ledger import connect, lock, memory, schema, sealing
@@ -50,6 +51,12 @@ UPDATE epoch SET last_rx_bytes = ?, last_tx_bytes = ?, last_rx_packets = ?, last
   recorded_rx_bytes = recorded_rx_bytes + ?, recorded_tx_bytes = recorded_tx_bytes + ?,
   recorded_rx_packets = recorded_rx_packets + ?, recorded_tx_packets = recorded_tx_packets + ?,
   closed_us = ?, closed_because = ?
+WHERE id = ?
+"""
+_MOVE_TOGETHER = """
+UPDATE epoch SET last_rx_bytes = ?, last_tx_bytes = ?, last_rx_packets = ?, last_tx_packets = ?,
+  recorded_rx_bytes = recorded_rx_bytes + ?, recorded_tx_bytes = recorded_tx_bytes + ?,
+  recorded_rx_packets = recorded_rx_packets + ?, recorded_tx_packets = recorded_tx_packets + ?
 WHERE id = ?
 """
 _RESTATE_INTERFACE = """
@@ -136,6 +143,7 @@ class LedgerWriter:
         with connect.translated(self.path, "write"), self._transaction():
             fresh = {epoch: self._epoch_rows(epoch, batch) for epoch in batch.epochs}
             self._write_entries(batch, fresh)
+            self._write_together(batch)
             run_id = self._write_facts(batch)
             now_s = batch.at.wall_us // US
             if now_s // QUARTER_S * QUARTER_S > self._sealed_until_s:
@@ -302,14 +310,12 @@ class LedgerWriter:
         sums = dict.fromkeys(batch.epochs, ZERO)
         for (start_s, epoch), entry in batch.entries.items():
             minutes.append((start_s, fresh[epoch][1], *entry.counters, entry.peak_rx, entry.peak_tx))
-            sums[epoch] = sums[epoch].plus(entry.counters)
+            so_far = sums[epoch]
+            sums[epoch] = entry.counters if so_far is ZERO else so_far.plus(entry.counters)
         for span in batch.spans:
             sums[span.epoch] = sums[span.epoch].plus(span.counters)
         write = self._connection.executemany
-        write(_ADD_MINUTE, minutes)
-        late = [row for row in minutes if row[0] < self._sealed_until_s]
-        if late:
-            sealing.add_late(self._connection, late)
+        self._write_minutes(minutes)
         if batch.spans:
             spans = [(fresh[s.epoch][1], s.start_us, s.end_us, *s.counters, s.kind) for s in batch.spans]
             sealing.add_spans(self._connection, spans)
@@ -319,6 +325,29 @@ class LedgerWriter:
         restated = [e for e in batch.epochs if e.restated or e.closed_us is not None]
         now_us = batch.at.wall_us
         write(_RESTATE_INTERFACE, [(now_us, e.link.up, e.counted, e.reason, fresh[e][1]) for e in restated])
+
+    def _write_together(self, batch: Batch) -> None:
+        """The minutes of epochs that went on together, their baselines and sums."""
+        together = batch.together
+        if together is None:
+            return
+        interfaces = [epoch.interface_row for epoch in together.epochs]
+        for start_s, counters, peaks in together.blocks:
+            rows = zip(repeat(start_s), interfaces, *counters, *peaks)
+            self._write_minutes([row for row in rows if any(row[2:6])])
+        sums = together.blocks[0].counters
+        for block in together.blocks[1:]:
+            sums = [list(map(add, a, b)) for a, b in zip(sums, block.counters, strict=True)]
+        write, rows_of_epochs = self._connection.executemany, [epoch.row for epoch in together.epochs]
+        write(_MOVE_TOGETHER, zip(*together.last, *sums, rows_of_epochs, strict=True))
+        write(_ADD_TO_INTERFACE, zip(*sums, interfaces, strict=True))
+
+    def _write_minutes(self, minutes: Sequence[tuple[int, ...]]) -> None:
+        """Rows of start_s, interface, four counters and two peaks."""
+        self._connection.executemany(_ADD_MINUTE, minutes)
+        late = [row for row in minutes if row[0] < self._sealed_until_s]
+        if late:
+            sealing.add_late(self._connection, late)
 
     def _write_facts(self, batch: Batch) -> int:
         """Gaps, clock steps, and how far this run has come; the number of the run."""
@@ -332,7 +361,7 @@ class LedgerWriter:
             run_id = int(cursor.lastrowid or 0)
         else:
             run_id = self._run_id
-        execute(_MARK_RUN, (at.wall_us, at.boot_ns, batch.ended, *astuple(health), run_id))
+        execute(_MARK_RUN, (at.wall_us, at.boot_ns, batch.ended, *health.numbers(), run_id))
         execute(_MARK_BIRTHS, (batch.newest_life, self._place_id, batch.newest_life))
         self._connection.executemany(_MARK_WATCHED, [(run_id, *stretch) for stretch in batch.watched])
         for gap in batch.gaps:

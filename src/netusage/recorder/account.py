@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from netusage.ledger.batch import ClockStep, Entry, Epoch, Span
 from netusage.model import MINUTE_S, NS, US, ZERO, Counters, Gap, GapKind, Link, Place
@@ -24,8 +25,7 @@ class Life:
     session_base: Counters
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """A stretch between two readings on the wall clock; `estimated` names the gap when it is too long to be one."""
 
     start_us: int

@@ -152,13 +152,13 @@ class Recorder:
                 wake = self._waiter.wait(target_ns - now_ns, self._fileno())
             if wake.stop is not None:
                 return wake.stop
-            now_ns = self._clock.now().boot_ns
             if wake.reload:
                 self._reload_settings()
-                due_ns = min(due_ns, now_ns + self._timing.sample_ns)
-                self._commit_due_ns = min(self._commit_due_ns, now_ns + self._timing.commit_ns)
+            now = self._clock.now()
+            now_ns = now.boot_ns
+            due_ns = min(due_ns, now_ns + self._timing.sample_ns)  # it may be shorter now
             if now_ns >= due_ns:
-                before, at = at, self._round()
+                before, at = at, self._round(now)
                 missed = (now_ns - due_ns) // self._timing.sample_ns
                 due_ns += (missed + 1) * self._timing.sample_ns
                 slept_ns = (at.boot_ns - before.boot_ns) - (at.awake_ns - before.awake_ns)
@@ -166,16 +166,19 @@ class Recorder:
                 self._on_sample(at)
                 self._notifier.alive(at.boot_ns // 1000)
             elif wake.events:
-                at = self._round()
-            if at.boot_ns >= self._commit_due_ns or self._clock.now().boot_ns >= self._hastened_ns:
+                at = self._round(now)
+            if at.boot_ns >= self._commit_due_ns or self._is_hastened():
                 self._commit(at)
+
+    def _is_hastened(self) -> bool:
+        """Whether it is time for the commit that link events asked for."""
+        return self._hastened_ns < _NEVER and self._clock.now().boot_ns >= self._hastened_ns
 
     # Readings --------------------------------------------------------------------------------------------------
 
-    def _round(self) -> Instant:
-        """One reading, then the events that wait; the order that the meter relies on."""
+    def _round(self, at: Instant) -> Instant:
+        """One reading now (`at`), then the events that wait; the order that the meter relies on."""
         health = self._meter.health
-        at = self._clock.now()
         health.samples += 1
         try:
             if self._needs_links:
@@ -212,7 +215,7 @@ class Recorder:
     def _last_round(self) -> Instant:
         """The last reading: repeated while events make parts of it unusable."""
         for _ in range(_LAST_TRIES):
-            at = self._round()
+            at = self._round(self._clock.now())
             if self._last_events_ns != at.boot_ns and not self._needs_links:
                 break
         return at
@@ -328,6 +331,8 @@ class Recorder:
             self._say(f"keeping the present configuration: {error}")
         else:
             self._meter.adapt(rules)
+            latest_ns = self._clock.now().boot_ns + self._timing.commit_ns
+            self._commit_due_ns = min(self._commit_due_ns, latest_ns)
             self._say("configuration reloaded")
         self._notifier.send("READY=1")
 

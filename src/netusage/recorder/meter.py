@@ -1,19 +1,17 @@
 """What readings mean: when an interval began, which path it takes, what an event says. Pure; no clock, no system.
 
 The rules are those of `docs/accounting.md`. Two paths: whole columns are subtracted when the same interfaces are
-there as a second ago (`_advance`), and interface by interface in every other case (`Accounts.account`).
+there as a second ago (`Columns.advance`), and interface by interface in every other case (`Accounts.account`).
 
 On the wall clock an interval ends where the wall clock stood at its reading and is as long as CLOCK_BOOTTIME says.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from operator import gt, lt, sub
+from dataclasses import replace
 
 from netusage.ledger.batch import Batch, ClockStep, Health, Remembered
 from netusage.model import (
     NS,
-    US,
     Counters,
     Gap,
     GapKind,
@@ -25,26 +23,15 @@ from netusage.model import (
     Reading,
 )
 from netusage.recorder import beginnings, events
-from netusage.recorder.account import MINUTE_US, Accounts, Interval, Life, Pending, same_life
+from netusage.recorder.account import Accounts, Interval, Life, Pending, same_life
+from netusage.recorder.columns import Columns
 from netusage.recorder.rules import Rules
 
 _STEP_US = 250_000  # the wall clock moved against CLOCK_BOOTTIME: more than slewing does between two readings
 _SLEPT_NS = NS
 BEYOND_BELIEF = 1 << 63
 _FOLD_ABOVE = 50_000  # uncommitted entries
-
-
-@dataclass(slots=True)
-class _Columns:
-    """The living interfaces in the order of the source, and their counters as columns.
-
-    last: at the last reading. peaks: the highest rates since the last flush into entries.
-    """
-
-    order: list[int]
-    lives: list[Life]
-    last: Sequence[list[int]]
-    peaks: tuple[list[int], list[int]]
+_MOST_WAITING = 16  # readings
 
 
 class Meter:
@@ -67,15 +54,16 @@ class Meter:
     ) -> None:
         self.health = Health()
         self._accounts = Accounts(place, rules, life_of, selected)
-        self._columns: _Columns | None = None
+        self._columns: Columns | None = None
         self._at = Instant(0, 0, 0)
         self._watched_from_us = 0
-        self._minute_us = 0
         self._odd_rounds = 0
         self._odd_since_us = 0
         self._failure = ""
         self._doubted: dict[int, tuple[Counters, int]] = {}  # and since when, UTC microseconds
         self._unread: dict[int, Interval] = {}
+        self._waiting: list[tuple[Instant, Reading]] = []
+        self._does_not_fit = False
 
     def start(self, at: Instant, links: Iterable[tuple[Link, Counters]], remembered: Remembered) -> None:
         """Take the first reading, and take up what an earlier recorder left."""
@@ -84,26 +72,42 @@ class Meter:
         present = list(links)
         beginnings.begin(self._accounts, at, present, remembered)
         self._arrange([link.index for link, _ in present])
-        self._minute_us = at.wall_us // MINUTE_US * MINUTE_US
 
     def sample(self, at: Instant, reading: Reading, fresh: Sequence[LinkEvent] = ()) -> bool:
         """Account for one reading and the events that were waiting after it was taken.
 
+        Where events tell what changes, an ordinary reading waits until there are more or somebody asks: ten at once
+        cost little more than one does to a process that has slept for a second.
+
         Returns:
-            Whether the links must be looked at again (`resync`): for the second time the reading shows an interface
+            Whether the links must be looked at again (`resync`): for the second time a reading shows an interface
             that no event announced, or lacks one that no event took away.
         """
+        self._waiting.append((at, reading))
+        is_ordinary = (
+            self._columns is not None and len(reading.indexes) == len(self._columns.order) and not fresh
+        )
+        if not (is_ordinary and self._accounts.rules.has_events) or len(self._waiting) >= _MOST_WAITING:
+            self._catch_up(fresh)
+        does_not_fit, self._does_not_fit = self._does_not_fit, False
+        return does_not_fit
+
+    def _catch_up(self, fresh: Sequence[LinkEvent] = ()) -> None:
+        """Account for the readings that wait; the events came after the last of them."""
+        waiting, self._waiting = self._waiting, []
+        for n, (at, reading) in enumerate(waiting, start=1):
+            self._account(at, reading, fresh if n == len(waiting) else ())
+
+    def _account(self, at: Instant, reading: Reading, fresh: Sequence[LinkEvent]) -> None:
+        """Account for one reading."""
         interval = self._interval(at)
-        columns = self._columns
-        if columns is not None and not fresh and reading.indexes == columns.order:
+        if not fresh and self._advance(reading, interval):
             self._odd_rounds = 0
-            self._advance(columns, reading, interval)
             self._at = at
-            return False
+            return
         self._settle()
         touched = self._apply(fresh, interval)
-        rows = zip(*reading, strict=True)
-        for index, *values in rows:
+        for index, *values in zip(*reading, strict=True):
             life = self._accounts.lives.get(index)
             if life is not None and index not in touched:
                 self._take(life, Counters(*values), interval)
@@ -113,12 +117,11 @@ class Meter:
             self._leave_unread(index, interval)
         self._unread = {index: since for index, since in self._unread.items() if index in living}
         self._arrange(reading.indexes)
-        self._minute_us = at.wall_us // MINUTE_US * MINUTE_US
         odd = (set(reading.indexes) ^ living) - touched
         if odd and not self._odd_rounds:
             self._odd_since_us = interval.start_us
         self._odd_rounds = self._odd_rounds + 1 if odd else 0
-        return self._odd_rounds > 1
+        self._does_not_fit = self._odd_rounds > 1
 
     def resync(
         self,
@@ -136,13 +139,14 @@ class Meter:
         Returns:
             Whether it must be done again: an interface is there that the events know nothing of.
         """
+        self._catch_up()
         interval = self._interval(at)
         self._settle()
         if note:
             self._accounts.declare(interval, GapKind.EVENTS_LOST, note=note, lossy=True)
         unseen = interval
         if self._odd_rounds and self._odd_since_us < interval.start_us:
-            unseen = replace(interval, start_us=self._odd_since_us)
+            unseen = interval._replace(start_us=self._odd_since_us)
         newest_life = self._accounts.newest_life
         present = list(links)
         seen = {link.index for link, _ in present}
@@ -160,7 +164,7 @@ class Meter:
         self._accounts.decide_parts()
         self._columns = None
         self._odd_rounds = 0
-        self._minute_us = at.wall_us // MINUTE_US * MINUTE_US
+        self._does_not_fit = False
         return any(index not in self._accounts.lives for index in seen)
 
     def _let_go(self, present: Mapping[int, Link], fresh: Sequence[LinkEvent], unseen: Interval) -> None:
@@ -173,6 +177,7 @@ class Meter:
 
     def follow(self, at: Instant, fresh: Sequence[LinkEvent]) -> None:
         """Take in events while there is no reading; the stretch since the last reading goes on."""
+        self._catch_up()
         self._settle()
         duration_ns = max(at.boot_ns - self._at.boot_ns, 1000)
         self._apply(fresh, Interval(at.wall_us - duration_ns // 1000, at.wall_us, duration_ns))
@@ -197,18 +202,20 @@ class Meter:
 
     def source_failed(self, note: str) -> None:
         """The source could not be read; the stretch until it can be again is estimated, and declared."""
+        self._catch_up()
         self._failure = note
 
     def adapt(self, rules: Rules) -> None:
         """Go on under other rules."""
-        if self._columns is not None:
-            self._flush(self._columns)
+        self._catch_up()
+        self._settle()
         self._accounts.rules = rules
         self._accounts.decide_parts()
 
     def widen(self, counter_bits: int) -> None:
         """Follow a source that turns out to have wider counters than it seemed."""
         if counter_bits != self._accounts.rules.counter_bits:
+            self._catch_up()
             self._accounts.rules = replace(self._accounts.rules, counter_bits=counter_bits)
 
     def declare(self, gap: Gap) -> None:
@@ -220,36 +227,45 @@ class Meter:
 
         ended: why the recorder stops, when this is its last batch.
         """
-        if self._columns is not None:
-            self._flush(self._columns)
-        if len(self._accounts.pending.entries) > _FOLD_ABOVE:
-            self._accounts.fold(self._minute_us)
-        pending = self._accounts.pending
+        self._catch_up()
+        if any(life.epoch.row is None for life in self._accounts.lives.values()):
+            self._settle()  # the ledger has to be told of them first
+        columns, accounts = self._columns, self._accounts
+        if len(accounts.pending.entries) + (columns.size if columns is not None else 0) > _FOLD_ABOVE:
+            self._settle()
+            accounts.fold(self._at.wall_us)
+        pending = accounts.pending
         return Batch(
             at=self._at,
             watched=[*pending.watched, (self._watched_from_us, self._at.wall_us)],
             entries=pending.entries,
             spans=pending.spans,
             epochs=list(pending.epochs),
+            together=self._columns.together() if self._columns is not None else None,
             gaps=pending.gaps,
             steps=pending.steps,
             health=self.health,
-            newest_life=self._accounts.newest_life,
+            newest_life=accounts.newest_life,
             ended=ended,
         )
 
     def committed(self) -> None:
         """The last batch is in the ledger."""
         self._accounts.pending = Pending()
+        if self._columns is not None:
+            self._columns.committed()
 
     def start_over(self) -> None:
         """The ledger is a new one: every living epoch has to be made known to it."""
+        self._catch_up()
+        self._settle()
         self._accounts.start_over()
 
     def usage(self) -> Counters:
         """What the selected interfaces counted since `start`."""
+        self._catch_up()
         if self._columns is not None:
-            self._flush(self._columns)
+            self._columns.update()
         return self._accounts.usage()
 
     def _interval(self, at: Instant) -> Interval:
@@ -273,73 +289,29 @@ class Meter:
             self._watched_from_us = at.wall_us if estimated else interval.start_us
         return interval
 
-    def _advance(self, columns: _Columns, reading: Reading, interval: Interval) -> None:
-        """The ordinary second: the same interfaces as before, and all counters went forward."""
-        now = reading[1:]
-        minute_us = self._minute_us
-        in_minute = minute_us <= interval.start_us and interval.end_us <= minute_us + MINUTE_US
-        if in_minute and interval.estimated is None:
-            if now == columns.last:
-                return
-            rx, tx = (list(map(sub, new, old)) for new, old in zip(now[:2], columns.last, strict=False))
-            if self._is_ordinary(rx, tx, now, columns.last):
-                over_ns = max(interval.duration_ns, self._accounts.rules.sample_ns)
-                for peaks, bytes_ in zip(columns.peaks, (rx, tx), strict=True):
-                    if over_ns < NS or any(map(gt, bytes_, peaks)):  # otherwise no rate can be a new peak
-                        peaks[:] = map(max, peaks, [n * NS // over_ns for n in bytes_])
-                columns.last = now
-                return
-        self._settle()
-        for life, values in zip(columns.lives, zip(*now, strict=True), strict=True):
-            self._take(life, Counters(*values), interval)
-        self._arrange(columns.order)
-        self._minute_us = interval.end_us // MINUTE_US * MINUTE_US
-
-    def _is_ordinary(
-        self, rx: list[int], tx: list[int], now: Sequence[list[int]], last: Sequence[list[int]]
-    ) -> bool:
-        """Whether all counters went forward, by amounts that can be believed."""
+    def _advance(self, reading: Reading, interval: Interval) -> bool:
+        """Take a reading of the very interfaces of the columns, when nothing about it is out of the ordinary."""
+        columns, rules = self._columns, self._accounts.rules
         return (
-            min(rx) >= 0
-            and min(tx) >= 0
-            and max(rx) < BEYOND_BELIEF
-            and max(tx) < BEYOND_BELIEF
-            and not any(map(lt, now[2], last[2]))
-            and not any(map(lt, now[3], last[3]))
+            columns is not None
+            and interval.estimated is None
+            and rules.counter_bits == 64
             and not self._doubted
-            and self._accounts.rules.counter_bits == 64
+            and list(reading.indexes) == columns.order
+            and columns.advance(reading, interval, rules.sample_ns)
         )
-
-    def _flush(self, columns: _Columns) -> None:
-        """Turn what the columns gathered since the last flush into entries of the present minute."""
-        minute_s = self._minute_us // US
-        enter = self._accounts.enter
-        rows = zip(columns.lives, zip(*columns.last, strict=True), *columns.peaks, strict=True)
-        for life, values, peak_rx, peak_tx in rows:
-            epoch = life.epoch
-            if values != epoch.last:
-                counters = Counters._make(values)
-                enter(life, minute_s, counters.minus(epoch.last), peak_rx, peak_tx)
-                epoch.last = counters
-        for peaks in columns.peaks:
-            peaks[:] = [0] * len(peaks)
 
     def _settle(self) -> None:
         """Leave the column path: afterwards the epochs hold the last reading."""
         if self._columns is not None:
-            self._flush(self._columns)
+            self._columns.dissolve(self._accounts)
             self._columns = None
 
-    def _arrange(self, order: list[int]) -> None:
-        """Enter the column path when every interface of the source's order is known."""
-        lives = [self._accounts.lives.get(index) for index in order]
-        known = [life for life in lives if life is not None]
-        if self._unread or len(known) != len(order) or len(known) != len(self._accounts.lives):
-            self._columns = None
-            return
-        last = tuple(list(column) for column in zip(*(life.epoch.last for life in known), strict=True))
-        columns = last or ([], [], [], [])
-        self._columns = _Columns(order, known, columns, ([0] * len(known), [0] * len(known)))
+    def _arrange(self, order: Sequence[int]) -> None:
+        """Enter the column path when every interface of the source's order is known, and no other is."""
+        lives = self._accounts.lives
+        fits = not self._unread and len(order) == len(lives) and all(index in lives for index in order)
+        self._columns = Columns([lives[index] for index in order]) if fits else None
 
     def _take(self, life: Life, counters: Counters, interval: Interval) -> None:
         """Account for one interface of a reading.
@@ -364,7 +336,7 @@ class Meter:
             return
         if doubted is not None:
             seen, since_us = doubted
-            interval_since = replace(interval, start_us=min(since_us, interval.start_us))
+            interval_since = interval._replace(start_us=min(since_us, interval.start_us))
             note = f"it went down to {tuple(seen)}, and then was {tuple(counters)}"
             self._accounts.declare(interval_since, GapKind.RESET, lossy=True, interface=name, note=note)
         self._accounts.account(life, counters, self._since_read(index, interval))
@@ -381,8 +353,7 @@ class Meter:
         if earlier is None:
             return interval
         duration_ns = interval.duration_ns + earlier.duration_ns
-        return replace(
-            earlier,
+        return earlier._replace(
             start_us=interval.end_us - duration_ns // 1000,
             end_us=interval.end_us,
             duration_ns=duration_ns,

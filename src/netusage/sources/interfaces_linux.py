@@ -26,7 +26,7 @@ from netusage.sources.namespace import namespace_of
 from netusage.sources.pppoe_linux import told_apart
 from netusage.sources.veth_linux import Pairs
 
-_Answer = TypeVar("_Answer")
+_Row = TypeVar("_Row")
 
 _RTNLGRP_LINK = 1  # as a bit mask: group 1 is bit 0
 _SOL_NETLINK = 270
@@ -123,13 +123,8 @@ class NetlinkSource:
         When interfaces come and go meanwhile, one may be missing or there twice; each row is true for itself.
         """
         if self._has_stats:
-            return self._dump(self._stats_request, parse.decode_stats, _no_reading, must_be_whole=False)
-        reading = _no_reading()
-        for message in self._list():
-            reading.indexes.append(message.link.index)
-            for column, value in zip(reading[1:], message.counters or ZERO, strict=True):
-                column.append(value)
-        return reading
+            return parse.joined(self._stats())
+        return Reading.of_rows((m.link.index, *(m.counters or ZERO)) for m in self._list())
 
     def events(self) -> list[LinkEvent]:
         """The link events that wait; see `Source.events`.
@@ -189,7 +184,7 @@ class NetlinkSource:
         A kernel that does not know it says so, or answers with an empty list.
         """
         try:
-            if self._dump(self._stats_request, parse.decode_stats, _no_reading, must_be_whole=False).indexes:
+            if self._stats():
                 return True
         except parse.RefusedError as error:
             if error.errno not in _UNSUPPORTED:
@@ -197,30 +192,28 @@ class NetlinkSource:
         self._list()
         return False
 
+    def _stats(self) -> list[Reading]:
+        return self._dump(self._stats_request, parse.decode_stats, must_be_whole=False)
+
     def _list(self) -> list[LinkMessage]:
-        return self._dump(self._links_request, parse.decode_links, _no_links, must_be_whole=True)
+        return self._dump(self._links_request, parse.decode_links, must_be_whole=True)
 
     def _dump(
-        self,
-        request: bytearray,
-        decode: Callable[[memoryview, int, _Answer], int],
-        nothing: Callable[[], _Answer],
-        *,
-        must_be_whole: bool,
-    ) -> _Answer:
+        self, request: bytearray, decode: Callable[[memoryview, int, list[_Row]], int], *, must_be_whole: bool
+    ) -> list[_Row]:
         """Ask until an answer is whole, or once more when each row is good for itself."""
-        answer = nothing()
+        answer: list[_Row] = []
         if self._ask(request, decode, answer) == parse.DONE:
             return answer  # as ever, but when interfaces come and go
         for _ in range(_TRIES - 1):
-            answer = nothing()
+            answer = []
             state = self._ask(request, decode, answer)
             if state == parse.DONE or (state and not must_be_whole):
                 return answer
         raise UnsettledError("interfaces kept coming and going while they were listed", hint="try again")
 
     def _ask(
-        self, request: bytearray, decode: Callable[[memoryview, int, _Answer], int], answer: _Answer
+        self, request: bytearray, decode: Callable[[memoryview, int, list[_Row]], int], answer: list[_Row]
     ) -> int:
         """Ask once and decode into `answer`; DONE, with INTERRUPTED when links may be missing or doubled, or 0.
 
@@ -333,14 +326,6 @@ def _opened(sock: socket.socket | None) -> socket.socket:
     if sock is None:
         raise SourceError("the netlink source is closed", hint="open it again")
     return sock
-
-
-def _no_reading() -> Reading:
-    return Reading([], [], [], [], [])
-
-
-def _no_links() -> list[LinkMessage]:
-    return []
 
 
 def _not_opened(error: OSError) -> SourceError:

@@ -6,8 +6,9 @@ the machine's byte order. Whatever the bytes are, a parser returns or raises Sou
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from netusage.errors import SourceError
@@ -121,13 +122,13 @@ def _request(kind: int, body: bytes) -> bytearray:
     return bytearray(_HEADER.pack(_HEADER.size + len(body), kind, _NLM_F_REQUEST | _NLM_F_DUMP, 0, 0) + body)
 
 
-def decode_stats(data: memoryview, sequence: int, into: Reading) -> int:
-    """Append the counters in one datagram of a RTM_GETSTATS dump to the columns of a reading.
+def decode_stats(data: memoryview, sequence: int, into: list[Reading]) -> int:
+    """Append the counters in one datagram of a RTM_GETSTATS dump, as a reading or several.
 
     Args:
-        data: the datagram, as unsigned bytes.
+        data: the datagram, as unsigned bytes; it may be overwritten afterwards.
         sequence: the request's; messages with another one are left over from an earlier request and skipped.
-        into: the columns so far.
+        into: what was read so far, see `joined`.
 
     Returns:
         Whether the dump is DONE, INTERRUPTED or both; 0 when more follows.
@@ -157,7 +158,15 @@ def decode_stats(data: memoryview, sequence: int, into: Reading) -> int:
     return state
 
 
-def _decode_rows(data: memoryview, sequence: int, into: Reading) -> int:
+def joined(parts: Sequence[Reading]) -> Reading:
+    """The parts of one answer as one reading."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = zip(*(part.lists() for part in parts), strict=True)
+    return Reading(*(list(chain.from_iterable(column)) for column in columns))
+
+
+def _decode_rows(data: memoryview, sequence: int, into: list[Reading]) -> int:
     """Decode the messages at the start of a datagram column by column; return how many bytes that took.
 
     A kernel gives every interface a message of the same size, so one counter of all interfaces is one strided
@@ -175,39 +184,38 @@ def _decode_rows(data: memoryview, sequence: int, into: Reading) -> int:
         return 0
     rows = len(data) // size
     taken = rows * size
-    decode = _few_rows if rows < _FEW else _many_rows
-    return taken if decode(data[:taken], rows, size, into) else 0
+    reading = (
+        _few_rows(data[:taken], rows, size) if rows < _FEW else _many_rows(bytes(data[:taken]), rows, size)
+    )
+    if reading is None:
+        return 0
+    into.append(reading)
+    return taken
 
 
-def _few_rows(table: memoryview, rows: int, size: int, into: Reading) -> bool:
-    """Append the columns of a table of equal messages unless their headers differ; the cheap way for a few."""
+def _few_rows(table: memoryview, rows: int, size: int) -> Reading | None:
+    """The columns of a table of equal messages, None when their headers differ; the cheap way for a few."""
     cells = _table_format(rows, size).unpack(table)
     heads, attributes = cells[::7], cells[2::7]
     if heads.count(heads[0]) != rows or attributes.count(attributes[0]) != rows:
-        return False
-    into.indexes.extend(cells[1::7])
-    into.rx_packets.extend(cells[3::7])
-    into.tx_packets.extend(cells[4::7])
-    into.rx_bytes.extend(cells[5::7])
-    into.tx_bytes.extend(cells[6::7])
-    return True
+        return None
+    return Reading(cells[1::7], cells[5::7], cells[6::7], cells[3::7], cells[4::7])
 
 
-def _many_rows(table: memoryview, rows: int, size: int, into: Reading) -> bool:
-    """Append the columns of a table of equal messages unless their headers differ; the cheap way for many."""
-    words = table.cast("Q")
+def _many_rows(table: bytes, rows: int, size: int) -> Reading | None:
+    """The columns of a table of equal messages, None when their headers differ; the cheap way for many.
+
+    The columns are views of the table: that it is one has been seen, its numbers are taken out when somebody asks.
+    """
+    words = memoryview(table).cast("Q")
     step = size >> 3
-    heads = memoryview(bytes(table[:16]) * rows).cast("Q")
-    attributes = memoryview(bytes(table[24:32]) * rows).cast("Q")
+    heads = memoryview(table[:16] * rows).cast("Q")
+    attributes = memoryview(table[24:32] * rows).cast("Q")
     if words[::step] != heads[::2] or words[1::step] != heads[1::2] or words[3::step] != attributes:
-        return False
+        return None
     # The index is the second half of the third word: as a column of half words, byte order does not matter.
-    into.indexes.extend(table.cast("i")[5 :: step << 1].tolist())
-    into.rx_packets.extend(words[4::step].tolist())
-    into.tx_packets.extend(words[5::step].tolist())
-    into.rx_bytes.extend(words[6::step].tolist())
-    into.tx_bytes.extend(words[7::step].tolist())
-    return True
+    indexes = memoryview(table).cast("i")[5 :: step << 1]
+    return Reading(indexes, words[6::step], words[7::step], words[4::step], words[5::step])
 
 
 @lru_cache(maxsize=2 * _FEW)
@@ -216,19 +224,14 @@ def _table_format(rows: int, size: int) -> struct.Struct:
     return struct.Struct("=" + f"16s4xi8s4Q{size - _ROW_MIN}x" * rows)
 
 
-def _decode_row(data: memoryview, at: int, end: int, into: Reading) -> None:
+def _decode_row(data: memoryview, at: int, end: int, into: list[Reading]) -> None:
     if end - at < _STATS_OF.size:
         raise _broken("a statistics message is too short")
     index = _STATS_OF.unpack_from(data, at)[2]
     start = _attributes(data, at + _STATS_OF.size, end).get(_IFLA_STATS_LINK_64)
     if start is None:
         return
-    counters = _counters(data, start)
-    into.indexes.append(index)
-    into.rx_bytes.append(counters.rx_bytes)
-    into.tx_bytes.append(counters.tx_bytes)
-    into.rx_packets.append(counters.rx_packets)
-    into.tx_packets.append(counters.tx_packets)
+    into.append(Reading((index,), *((n,) for n in _counters(data, start))))
 
 
 def decode_links(data: memoryview, sequence: int, into: list[LinkMessage]) -> int:

@@ -130,12 +130,7 @@ class ReplaySource:
     def read(self) -> Reading:
         """The counters of every interface."""
         self._check()
-        reading = Reading([], [], [], [], [])
-        for index, (_, counters) in self._links.items():
-            reading.indexes.append(index)
-            for column, value in zip(reading[1:], counters, strict=True):
-                column.append(value)
-        return reading
+        return Reading.of_rows((index, *counters) for index, (_, counters) in self._links.items())
 
     def events(self) -> list[LinkEvent]:
         """The link events that wait; see `Source.events`."""
