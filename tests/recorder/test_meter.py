@@ -350,6 +350,21 @@ def test_final_counters_below_the_last_reading_are_another_lifes_and_nothing_of_
     assert desk.lost == [("vanished", "eth0")]
 
 
+def test_final_counters_of_a_link_of_another_kind_are_another_lifes_and_nothing_of_them_is_recorded():
+    desk = Desk({ETH0: c(100)})
+    desk.sample(1, {2: c(130)})
+    desk.sample(2, {}, went(ETH0._replace(kind="veth"), c(500)))
+    assert desk.recorded == {"eth0": c(30)}
+    assert desk.lost == [("vanished", "eth0")]
+
+
+def test_a_ppp_link_whose_pppoe_session_ended_before_it_did_is_recorded_whole():
+    desk = Desk({ETH0._replace(kind="pppoe"): c(100)})
+    desk.sample(2, {}, went(ETH0._replace(kind="ppp"), c(500)))
+    assert desk.recorded == {"eth0": c(400)}
+    assert desk.lost == []
+
+
 def test_final_counters_that_come_late_are_spread_over_all_the_time_since_the_link_was_read():
     desk = Desk({})
     desk.sample(at(32, slept=30), {2: c(70)}, came(ETH0))  # the reading may be older than the event

@@ -274,6 +274,11 @@ def same_life(known: Link, seen: Link) -> bool:
     return known.name == seen.name or known.kind == seen.kind
 
 
+def same_kind(known: Link, seen: Link) -> bool:
+    """Whether two sightings can be of one life: a link keeps its kind, but that a ppp link is PPPoE can come and go."""
+    return known.kind == seen.kind or {known.kind, seen.kind} == {"ppp", "pppoe"}
+
+
 def unwrapped(last: Counters, raw: Counters) -> Counters:
     """The counters of a source whose byte counters wrap at 2^32, continued from `last`.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from netusage.model import ZERO, Counters, GapKind, LinkChange, LinkEvent
-from netusage.recorder.account import Accounts, Interval, Life
+from netusage.recorder.account import Accounts, Interval, Life, same_kind
 
 
 def follow(
@@ -59,7 +59,8 @@ def _remove(accounts: Accounts, life: Life | None, event: LinkEvent, interval: I
         return
     last = life.epoch.last
     more = counters.minus(last)
-    is_another = min(more if event.whole else (more.tx_bytes, more.tx_packets)) < 0
+    went_down = min(more if event.whole else (more.tx_bytes, more.tx_packets)) < 0
+    is_another = went_down or not same_kind(life.link, event.link)
     if is_another or not event.whole:
         what = "another life's" if is_another else "not whole"
         note = f"its final counters {tuple(counters)} are {what}; its last reading was {tuple(last)}"
