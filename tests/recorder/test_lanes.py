@@ -63,5 +63,5 @@ def test_a_product_that_comes_out_even_is_scaled_exactly(whole, times):
     number = min(whole * times, 2**40 - 1) // whole * whole
     lanes = Lanes(2)
     for n in (number, max(number - 1, 0)):
-        expected = [n * 10**9 // whole] * 2
+        expected = [min(n * 10**9 // whole, 2**63 - 1)] * 2
         assert lanes.unpack(lanes.scaled(lanes.pack([[n, n]]), 10**9, whole)) == expected
