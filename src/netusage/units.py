@@ -6,6 +6,7 @@ in integers, half away from zero, so what is printed is right to its last digit 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from enum import StrEnum
 
 from netusage.errors import UsageError
@@ -51,14 +52,15 @@ def _fixed(scaled: int, digits: int) -> str:
 def _format(n: int, units: Units, names: tuple[str, ...], digits: int) -> str:
     """`n` in the largest unit in which it is at least one, as printed."""
     sign, n = ("-", -n) if n < 0 else ("", n)
-    step = units.step
-    if n < step:
+    powers = _POWERS[units]
+    power = bisect_right(powers, n) - 1
+    if power < 1:
         return f"{sign}{n} {names[0]}"
-    shown, power, one = 0, 0, 10**digits
-    for power in range(1, len(names)):  # the last one stands when none is large enough
-        shown = _divide(n * one, step**power)
-        if shown < step * one:
-            break
+    one = 10**digits
+    shown = _divide(n * one, powers[power])
+    if shown >= powers[1] * one and power + 1 < len(powers):  # rounded up to a whole step
+        power += 1
+        shown = _divide(n * one, powers[power])
     return f"{sign}{_fixed(shown, digits)} {names[power]}"
 
 
@@ -68,6 +70,7 @@ def _names(units: Units, symbol: str) -> tuple[str, ...]:
     return (symbol, *(f"{prefix.upper()}i{symbol}" for prefix in _PREFIXES))
 
 
+_POWERS = {units: tuple(units.step**power for power in range(len(_PREFIXES) + 1)) for units in Units}
 _BYTE_NAMES = {units: _names(units, "B") for units in Units}
 _RATE_NAMES = {
     (units, bits): tuple(f"{name}/s" for name in _names(units, "bit" if bits else "B"))

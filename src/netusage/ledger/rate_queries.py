@@ -16,11 +16,14 @@ Slots = tuple[list[int], list[int]]
 _STRETCHES = """
 CREATE TEMP TABLE IF NOT EXISTS stretch (n INTEGER PRIMARY KEY, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL)
 """
-# SQLite takes the other columns from the row that has the maximum. Grouped in the order in which rows are met.
-_PEAK_OF_QUARTERS = """
-SELECT m.g, s.n, max(q.{column}), q.start_s, q.interface_id FROM stretch s CROSS JOIN member m
+# Grouped in the order in which rows are met.
+_PEAKS_OF_QUARTERS = """
+SELECT m.g, s.n, m.interface_id, max(q.peak_rx), max(q.peak_tx) FROM stretch s CROSS JOIN member m
 CROSS JOIN quarter q ON q.interface_id = m.interface_id AND q.start_s >= s.start_s AND q.start_s < s.end_s
 GROUP BY s.n, m.interface_id
+"""
+_WHICH_QUARTER = """
+SELECT start_s FROM quarter WHERE interface_id = ? AND start_s >= ? AND start_s < ? AND {column} = ? ORDER BY start_s
 """
 _PEAK_OF_MINUTES = """
 SELECT m.g, start_s, peak_rx, peak_tx, minute.interface_id FROM minute
@@ -29,10 +32,11 @@ CROSS JOIN member m ON m.interface_id = minute.interface_id WHERE start_s >= ? A
 _WHICH_MINUTE = """
 SELECT start_s FROM minute WHERE start_s >= ? AND start_s < ? AND interface_id = ? AND {column} = ? ORDER BY start_s
 """
+# A list of numbers is looked up faster than a table.
 _SLOTS_OF_ONE = """
 SELECT 0, s.start_s, sum(rx_bytes), sum(tx_bytes) FROM stretch s
 CROSS JOIN minute t ON t.start_s >= s.start_s AND t.start_s < s.end_s
-WHERE t.interface_id IN (SELECT interface_id FROM member) GROUP BY s.n
+WHERE t.interface_id IN ({ids}) GROUP BY s.n
 """
 _MINUTES = """
 SELECT m.g, start_s, rx_bytes, tx_bytes FROM minute t
@@ -78,16 +82,22 @@ def _from_quarters(
     """The peaks of the whole, sealed quarters in each stretch, to the minute where that is kept."""
     inner = [_inner(start, end, state) for start, end in itertools.pairwise(edges)]
     set_stretches(connection, [(n, start, end) for n, (start, end) in enumerate(inner) if end > start])
-    for way, column in enumerate(_COLUMNS):
-        highest: dict[tuple[int, int], tuple[int, int, int]] = {}
-        for g, n, *peak in connection.execute(_PEAK_OF_QUARTERS.format(column=column)):
-            if (g, n) not in highest or peak[0] > highest[g, n][0]:
-                highest[g, n] = (peak[0], peak[1], peak[2])
-        for (g, n), (rate, start_s, interface) in highest.items():
-            where = (start_s, start_s + QUARTER_S, interface, rate)
-            minute = connection.execute(_WHICH_MINUTE.format(column=column), where).fetchone()
-            at_s, width_s = (minute[0], MINUTE_S) if minute else (start_s, QUARTER_S)
-            best[g][n][way] = Peak(rate, at_s, width_s, interface)
+    highest: dict[
+        tuple[int, int, int], tuple[int, int]
+    ] = {}  # by group, stretch and way: the rate, and whose
+    for g, n, interface, *rates in connection.execute(_PEAKS_OF_QUARTERS):
+        for way, rate in enumerate(rates):
+            if (g, n, way) not in highest or rate > highest[g, n, way][0]:
+                highest[g, n, way] = (rate, interface)
+    for (g, n, way), (rate, interface) in highest.items():
+        column = _COLUMNS[way]
+        (start_s,) = connection.execute(
+            _WHICH_QUARTER.format(column=column), (interface, *inner[n], rate)
+        ).fetchone()
+        where = (start_s, start_s + QUARTER_S, interface, rate)
+        minute = connection.execute(_WHICH_MINUTE.format(column=column), where).fetchone()
+        at_s, width_s = (minute[0], MINUTE_S) if minute else (start_s, QUARTER_S)
+        best[g][n][way] = Peak(rate, at_s, width_s, interface)
 
 
 def set_stretches(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, int]]) -> None:
@@ -144,7 +154,7 @@ def slots(
         first = (minutes_from - start_s) // width_s
         rows = [(n, start_s + n * width_s, start_s + (n + 1) * width_s) for n in range(first, count)]
         set_stretches(connection, rows)
-        minutes = connection.execute(_SLOTS_OF_ONE)
+        minutes = connection.execute(_SLOTS_OF_ONE.format(ids=", ".join(map(str, groups[0]))))
     else:
         minutes = connection.execute(_MINUTES, (minutes_from, end_s))
     for g, at_s, rx, tx in minutes:

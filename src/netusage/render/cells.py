@@ -4,6 +4,8 @@ Names come from the kernel and from people. Control characters, line breaks and 
 of writing are shown as escapes, so that no name can forge a row or reach the terminal.
 """
 
+from collections.abc import Sequence
+
 ELLIPSIS = "…"
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -36,6 +38,13 @@ def width(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(map(_char_width, text))
+
+
+def widest(texts: Sequence[str]) -> int:
+    """How many cells the widest of some safe texts takes."""
+    if all(map(str.isascii, texts)):
+        return max(map(len, texts))
+    return max(map(width, texts))
 
 
 def pad(text: str, cells: int, *, right: bool) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from netusage.errors import UsageError
-from netusage.render.cells import ELLIPSIS, encodable, markdown, pad, safe, shorten, width
+from netusage.render.cells import ELLIPSIS, encodable, markdown, pad, safe, shorten, widest, width
 from netusage.render.columns import Column
 from netusage.render.context import RenderContext, is_terminal
 from netusage.render.values import human
@@ -95,21 +95,24 @@ def _cells(
     found = []
     for column in columns:
         texts = [safe(column.title), *human(column, [row.get(column.key) for row in rows], context)]
-        found.append([encodable(text, encoding) for text in texts])
+        if not all(map(str.isascii, texts)):
+            texts = [encodable(text, encoding) for text in texts]
+        found.append(texts)
     return found
 
 
 def _table(columns: Sequence[Column], rows: Iterable[Row], context: RenderContext, stream: TextIO) -> None:
     shown = [column for column in columns if column.table]
     cells = _cells(shown, rows, context, stream)
-    widths = [max(map(width, texts)) for texts in cells]
+    widths = [widest(texts) for texts in cells]
     if context.width is not None:
         shown, cells, widths = _without_spare(shown, cells, widths, context.width)
         widths = _fitting(shown, cells, widths, context.width)
         mark = encodable(ELLIPSIS, getattr(stream, "encoding", None))
         mark = mark if mark == ELLIPSIS else "..."
         cells = [
-            [shorten(text, room, mark) for text in texts] for texts, room in zip(cells, widths, strict=True)
+            texts if widest(texts) <= room else [shorten(text, room, mark) for text in texts]
+            for texts, room in zip(cells, widths, strict=True)
         ]
     columns_of_cells = [
         [pad(text, room, right=column.numeric) for text in texts]

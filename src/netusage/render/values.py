@@ -61,16 +61,16 @@ def _times(values: Sequence[Any], context: RenderContext, *, clock: bool) -> lis
     """Times of one column alike: seconds when one of them has any, the offset when they differ in it."""
     moments = [_moment(value, context) for value in values]
     known = [moment for moment in moments if isinstance(moment, datetime)]
-    layout = "%Y-%m-%d"
-    several = False
+    end, several = len("2026-11-20"), False
     if clock:
-        layout += " %H:%M:%S" if any(moment.second for moment in known) else " %H:%M"
+        end += len(" 13:00:00") if any(moment.second for moment in known) else len(" 13:00")
         several = len({moment.utcoffset() for moment in known}) > 1
     cells = []
     for moment in moments:
         if isinstance(moment, datetime):
-            offset = moment.isoformat()[len(moment.replace(tzinfo=None).isoformat()) :] if several else ""
-            cells.append(f"{moment.strftime(layout)}{' ' if offset else ''}{offset}")
+            text = moment.isoformat(" ")
+            offset = text[len(moment.replace(tzinfo=None).isoformat()) :] if several else ""
+            cells.append(f"{text[:end]}{' ' if offset else ''}{offset}")
         else:
             cells.append(moment)
     return cells
