@@ -85,7 +85,7 @@ class Reading(NamedTuple):
 
     indexes[i] is the interface whose counters are rx_bytes[i], tx_bytes[i], rx_packets[i], tx_packets[i].
     Columns rather than rows: the recorder subtracts whole columns, once a second for years. A column may be a view of
-    the bytes that the system gave, whose numbers are not taken out yet; `lists` does that.
+    bytes as the system gave them, whose numbers are not taken out yet; `lists` does that.
     """
 
     indexes: Sequence[int] = ()

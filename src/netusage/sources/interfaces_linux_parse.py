@@ -184,9 +184,8 @@ def _decode_rows(data: memoryview, sequence: int, into: list[Reading]) -> int:
         return 0
     rows = len(data) // size
     taken = rows * size
-    reading = (
-        _few_rows(data[:taken], rows, size) if rows < _FEW else _many_rows(bytes(data[:taken]), rows, size)
-    )
+    decode = _few_rows if rows < _FEW else _many_rows
+    reading = decode(data[:taken], rows, size)
     if reading is None:
         return 0
     into.append(reading)
@@ -202,20 +201,20 @@ def _few_rows(table: memoryview, rows: int, size: int) -> Reading | None:
     return Reading(cells[1::7], cells[5::7], cells[6::7], cells[3::7], cells[4::7])
 
 
-def _many_rows(table: bytes, rows: int, size: int) -> Reading | None:
+def _many_rows(table: memoryview, rows: int, size: int) -> Reading | None:
     """The columns of a table of equal messages, None when their headers differ; the cheap way for many.
 
-    The columns are views of the table: that it is one has been seen, its numbers are taken out when somebody asks.
+    The columns are copies whose numbers are taken out when somebody asks.
     """
-    words = memoryview(table).cast("Q")
+    words = table.cast("Q")
     step = size >> 3
-    heads = memoryview(table[:16] * rows).cast("Q")
-    attributes = memoryview(table[24:32] * rows).cast("Q")
+    heads = memoryview(bytes(table[:16]) * rows).cast("Q")
+    attributes = memoryview(bytes(table[24:32]) * rows).cast("Q")
     if words[::step] != heads[::2] or words[1::step] != heads[1::2] or words[3::step] != attributes:
         return None
     # The index is the second half of the third word: as a column of half words, byte order does not matter.
-    indexes = memoryview(table).cast("i")[5 :: step << 1]
-    return Reading(indexes, words[6::step], words[7::step], words[4::step], words[5::step])
+    indexes = memoryview(table.cast("i")[5 :: step << 1].tobytes()).cast("i")
+    return Reading(indexes, *(memoryview(words[n::step].tobytes()).cast("Q") for n in (6, 7, 4, 5)))
 
 
 @lru_cache(maxsize=2 * _FEW)
