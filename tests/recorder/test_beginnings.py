@@ -1,7 +1,7 @@
 """How counting begins: at first sight, after a boot, or where an earlier recorder left off."""
 
 import pytest
-from recorder.desk import ETH0, PLACE, WG0, Desk, at, c
+from recorder.desk import ETH0, PLACE, WG0, Desk, at, c, came, went
 from recorder.kernel import ELSEWHERE, HERE, Kernel
 from recorder.station import Station
 from support import book
@@ -329,3 +329,15 @@ def test_a_boot_that_nobody_recorded_is_part_of_the_declared_loss(kernel, ledger
     (gap,) = book.gaps(ledger, kind="reboot")
     assert gap["start_us"] == stopped_us
     assert gap["end_us"] - stopped_us == (60 + 500 + 60 - 1) * US
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_link_that_another_source_knew_under_another_kind_is_recorded_to_its_final_counters(renamed):
+    told = ETH0._replace(kind="tun")  # psutil can tell no more than its name does
+    desk = Desk({told: c(130)}, remembered=left(1, [epoch(ETH0, c(100))]))
+    if renamed:
+        told = told._replace(name="vpn0")
+        desk.sample(1, {2: c(130)}, came(told, c(130)))
+    desk.sample(2, {}, went(told, c(500)))
+    assert sum(counters.rx_bytes for counters in desk.recorded.values()) == 400
+    assert desk.lost == []

@@ -19,7 +19,7 @@ def lives(*counters):
     for index, last in enumerate(counters, start=2):
         link = Link(index, NAMES[index - 2])
         epoch = Epoch(PLACE, link, START_US, "first-sight", last, last, committed=last, row=index)
-        found.append(Life(link, epoch, last))
+        found.append(Life(link, epoch, last, link.kind))
     return found
 
 

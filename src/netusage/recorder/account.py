@@ -18,11 +18,15 @@ _FASTEST = 12_500_000_000  # bytes per second: 100 Gbit/s
 
 @dataclass(slots=True, eq=False)
 class Life:
-    """A living link: its epoch, and where this session of the meter began to count it."""
+    """A living link: its epoch, and where this session of the meter began to count it.
+
+    kind: as the source tells it now; the ledger may have the link's kind from another source.
+    """
 
     link: Link
     epoch: Epoch
     session_base: Counters
+    kind: str
 
 
 class Interval(NamedTuple):
@@ -132,12 +136,12 @@ class Accounts:
         note = f"was {tuple(life.epoch.last)}, is {tuple(counters)}, counted from {tuple(first)}"
         self.declare(interval, GapKind.RESET, lossy=True, interface=life.link.name, note=note)
         self.close(life, interval.end_us, "reset")
-        return self.open(life.link, first, interval.end_us, "reset")
+        return self.open(life.link, first, interval.end_us, "reset", life.kind)
 
-    def open(self, link: Link, first: Counters, at_us: int, because: str) -> Life:
-        """Begin an epoch that counts from `first`."""
+    def open(self, link: Link, first: Counters, at_us: int, because: str, kind: str | None = None) -> Life:
+        """Begin an epoch that counts from `first`. `kind`: see `Life`; None when it is the link's."""
         epoch = Epoch(self._place, link, at_us, because, first, first, committed=first)
-        life = Life(link, epoch, first)
+        life = Life(link, epoch, first, link.kind if kind is None else kind)
         self.lives[link.index] = life
         self.newest_life = max(self.newest_life, link.life)
         self.touch(life)
@@ -194,7 +198,7 @@ class Accounts:
         if link.name != life.link.name:
             last = life.epoch.last
             self.close(life, at_us, "renamed")
-            self.open(link, last, at_us, "renamed")
+            self.open(link, last, at_us, "renamed", life.kind)
             return
         if link != life.link:
             life.link = life.epoch.link = link
@@ -274,9 +278,9 @@ def same_life(known: Link, seen: Link) -> bool:
     return known.name == seen.name or known.kind == seen.kind
 
 
-def same_kind(known: Link, seen: Link) -> bool:
-    """Whether two sightings can be of one life: a link keeps its kind, but that a ppp link is PPPoE can come and go."""
-    return known.kind == seen.kind or {known.kind, seen.kind} == {"ppp", "pppoe"}
+def same_kind(known: str, seen: str) -> bool:
+    """Whether one source can tell both of one life: a link keeps its kind, but PPPoE can come and go on a ppp link."""
+    return known == seen or {known, seen} == {"ppp", "pppoe"}
 
 
 def unwrapped(last: Counters, raw: Counters) -> Counters:

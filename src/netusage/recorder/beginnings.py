@@ -67,7 +67,7 @@ def _take_up(
         else:
             accounts.arrive(link, counters, interval, remembered.newest_life)
     for epoch in known.values():
-        accounts.vanish(Life(epoch.link, epoch, epoch.last), interval)
+        accounts.vanish(Life(epoch.link, epoch, epoch.last, epoch.link.kind), interval)
     if estimated is not None and accounts.rules.counter_bits != 64:
         note = "this source's byte counters wrap at 4 GiB, and whole turns during the gap cannot be seen"
         accounts.declare(interval, kind, lossy=True, note=note)
@@ -82,7 +82,7 @@ def _resume(
 ) -> None:
     """Go on with a committed epoch, if this is still the same life of the same link."""
     link, counters = seen
-    life = Life(epoch.link, epoch, epoch.last)
+    life = Life(epoch.link, epoch, epoch.last, link.kind)
     accounts.lives[link.index] = life
     wraps = accounts.rules.counter_bits != 64
     if not same_life(epoch.link, link):

@@ -60,7 +60,7 @@ def _remove(accounts: Accounts, life: Life | None, event: LinkEvent, interval: I
     last = life.epoch.last
     more = counters.minus(last)
     went_down = min(more if event.whole else (more.tx_bytes, more.tx_packets)) < 0
-    is_another = went_down or not same_kind(life.link, event.link)
+    is_another = went_down or not same_kind(life.kind, event.link.kind)
     if is_another or not event.whole:
         what = "another life's" if is_another else "not whole"
         note = f"its final counters {tuple(counters)} are {what}; its last reading was {tuple(last)}"
