@@ -310,7 +310,7 @@ class Meter:
     def _arrange(self, order: Sequence[int]) -> None:
         """Enter the column path when every interface of the source's order is known, and no other is."""
         lives = self._accounts.lives
-        fits = not self._unread and len(order) == len(lives) and all(index in lives for index in order)
+        fits = not self._unread and len(order) == len(lives) and set(order) == lives.keys()
         self._columns = Columns([lives[index] for index in order]) if fits else None
 
     def _take(self, life: Life, counters: Counters, interval: Interval) -> None:
