@@ -122,19 +122,6 @@ class Health:
     commit_max_us: int = 0
     events: int = 0
 
-    def numbers(self) -> tuple[int, ...]:
-        """All of them, in this order."""
-        return (
-            self.samples,
-            self.failed_samples,
-            self.late_samples,
-            self.commits,
-            self.failed_commits,
-            self.commit_total_us,
-            self.commit_max_us,
-            self.events,
-        )
-
 
 @dataclass(slots=True)
 class Batch:

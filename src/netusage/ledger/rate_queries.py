@@ -82,9 +82,8 @@ def _from_quarters(
     """The peaks of the whole, sealed quarters in each stretch, to the minute where that is kept."""
     inner = [_inner(start, end, state) for start, end in itertools.pairwise(edges)]
     set_stretches(connection, [(n, start, end) for n, (start, end) in enumerate(inner) if end > start])
-    highest: dict[
-        tuple[int, int, int], tuple[int, int]
-    ] = {}  # by group, stretch and way: the rate, and whose
+    # by group, stretch and way: the rate, and whose it was
+    highest: dict[tuple[int, int, int], tuple[int, int]] = {}
     for g, n, interface, *rates in connection.execute(_PEAKS_OF_QUARTERS):
         for way, rate in enumerate(rates):
             if (g, n, way) not in highest or rate > highest[g, n, way][0]:

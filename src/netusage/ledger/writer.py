@@ -6,6 +6,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from itertools import repeat
 from operator import add
 
@@ -49,16 +50,10 @@ RETURNING id
 _MOVE_EPOCH = """
 UPDATE epoch SET last_rx_bytes = ?, last_tx_bytes = ?, last_rx_packets = ?, last_tx_packets = ?,
   recorded_rx_bytes = recorded_rx_bytes + ?, recorded_tx_bytes = recorded_tx_bytes + ?,
-  recorded_rx_packets = recorded_rx_packets + ?, recorded_tx_packets = recorded_tx_packets + ?,
-  closed_us = ?, closed_because = ?
-WHERE id = ?
-"""
-_MOVE_TOGETHER = """
-UPDATE epoch SET last_rx_bytes = ?, last_tx_bytes = ?, last_rx_packets = ?, last_tx_packets = ?,
-  recorded_rx_bytes = recorded_rx_bytes + ?, recorded_tx_bytes = recorded_tx_bytes + ?,
   recorded_rx_packets = recorded_rx_packets + ?, recorded_tx_packets = recorded_tx_packets + ?
 WHERE id = ?
 """
+_CLOSE_EPOCH = "UPDATE epoch SET closed_us = ?, closed_because = ? WHERE id = ?"
 _RESTATE_INTERFACE = """
 UPDATE interface SET last_seen_us = ?, up = ?, counted = ?, reason = ? WHERE id = ?
 """
@@ -310,8 +305,7 @@ class LedgerWriter:
         sums = dict.fromkeys(batch.epochs, ZERO)
         for (start_s, epoch), entry in batch.entries.items():
             minutes.append((start_s, fresh[epoch][1], *entry.counters, entry.peak_rx, entry.peak_tx))
-            so_far = sums[epoch]
-            sums[epoch] = entry.counters if so_far is ZERO else so_far.plus(entry.counters)
+            sums[epoch] = sums[epoch].plus(entry.counters)
         for span in batch.spans:
             sums[span.epoch] = sums[span.epoch].plus(span.counters)
         write = self._connection.executemany
@@ -319,8 +313,9 @@ class LedgerWriter:
         if batch.spans:
             spans = [(fresh[s.epoch][1], s.start_us, s.end_us, *s.counters, s.kind) for s in batch.spans]
             sealing.add_spans(self._connection, spans)
-        moves = [(*e.last, *sum_, e.closed_us, e.closed_because, fresh[e][0]) for e, sum_ in sums.items()]
-        write(_MOVE_EPOCH, moves)
+        write(_MOVE_EPOCH, [(*e.last, *sum_, fresh[e][0]) for e, sum_ in sums.items()])
+        closed = [e for e in batch.epochs if e.closed_us is not None]
+        write(_CLOSE_EPOCH, [(e.closed_us, e.closed_because, fresh[e][0]) for e in closed])
         write(_ADD_TO_INTERFACE, [(*sum_, fresh[e][1]) for e, sum_ in sums.items() if sum_ != ZERO])
         restated = [e for e in batch.epochs if e.restated or e.closed_us is not None]
         now_us = batch.at.wall_us
@@ -339,7 +334,7 @@ class LedgerWriter:
         for block in together.blocks[1:]:
             sums = [list(map(add, a, b)) for a, b in zip(sums, block.counters, strict=True)]
         write, rows_of_epochs = self._connection.executemany, [epoch.row for epoch in together.epochs]
-        write(_MOVE_TOGETHER, zip(*together.last, *sums, rows_of_epochs, strict=True))
+        write(_MOVE_EPOCH, zip(*together.last, *sums, rows_of_epochs, strict=True))
         write(_ADD_TO_INTERFACE, zip(*sums, interfaces, strict=True))
 
     def _write_minutes(self, minutes: Sequence[tuple[int, ...]]) -> None:
@@ -361,7 +356,7 @@ class LedgerWriter:
             run_id = int(cursor.lastrowid or 0)
         else:
             run_id = self._run_id
-        execute(_MARK_RUN, (at.wall_us, at.boot_ns, batch.ended, *health.numbers(), run_id))
+        execute(_MARK_RUN, (at.wall_us, at.boot_ns, batch.ended, *astuple(health), run_id))
         execute(_MARK_BIRTHS, (batch.newest_life, self._place_id, batch.newest_life))
         self._connection.executemany(_MARK_WATCHED, [(run_id, *stretch) for stretch in batch.watched])
         for gap in batch.gaps:

@@ -36,7 +36,7 @@ class Columns:
         self.order = [life.link.index for life in lives]
         self._lives = lives
         self._lanes = Lanes(2 * len(lives))
-        self._last = self._packed(_columns([life.epoch.last for life in lives]))
+        self._last = self._packed(list(zip(*(life.epoch.last for life in lives), strict=True)))
         self._committed: tuple[int, int] | None = None
         self._minutes: dict[int, _Minute] = {}  # by their start, UTC seconds
 
@@ -141,7 +141,3 @@ class Columns:
     def _halves(self, packed: int) -> list[list[int]]:
         numbers, middle = self._lanes.unpack(packed), len(self._lives)
         return [numbers[:middle], numbers[middle:]]
-
-
-def _columns(rows: Sequence[Counters]) -> list[list[int]]:
-    return [[row[n] for row in rows] for n in range(len(Counters._fields))]
