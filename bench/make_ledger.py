@@ -20,10 +20,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from netusage.ledger import schema
+from netusage.ledger import fives, schema
+from netusage.ledger.chunks import DAY_S, LONGEST_S, Chunk
 from netusage.model import MINUTE_S, QUARTER_S, US
 
-DAY_S = 86400
 MINUTES_KEPT_S = 35 * DAY_S
 BOOT_S = 90 * DAY_S
 RESTART_S = 7 * DAY_S
@@ -39,7 +39,6 @@ NOT_COUNTED = (
 HOURS = [
     0.3 + 0.9 * math.exp(-(((hour - 20) % 24 - 24 * ((hour - 20) % 24 > 12)) ** 2) / 30) for hour in range(24)
 ]
-MARKS = {n: ", ".join("?" * n) for n in (6, 8, 9, 10)}
 
 
 class Book:
@@ -50,11 +49,10 @@ class Book:
         self.random = random.Random(seed)
         self.flat = flat
         self.change = 0
-        self.quarters_sum = [[0, 0, 0, 0] for _ in self.ids]  # what the odometer shows
         self.totals = [[0, 0, 0, 0] for _ in self.ids]  # spans included
         self.boot = [[0, 0, 0, 0] for _ in self.ids]  # since the last boot
-        self.quarters: list[tuple] = []
-        self.odometers: list[tuple] = []
+        self.days: list[Chunk | None] = [None for _ in self.ids]  # the running day
+        self.weeks: list[Chunk | None] = [None for _ in self.ids]  # the days before it, up to four weeks
         self.minutes: list[tuple] = []
         self.spans: list[tuple] = []
 
@@ -72,14 +70,19 @@ class Book:
             rx = int(shape * factor * (0.5 + rand()))
             tx = int(rx * 0.2 * rand())
             row = (rx, tx, rx // 900 + 1, tx // 700 + 1)
-            for into in (self.quarters_sum[index], self.totals[index], self.boot[index]):
+            for into in (self.totals[index], self.boot[index]):
                 into[0] += rx
                 into[1] += tx
                 into[2] += row[2]
                 into[3] += row[3]
             self.change += 1
             peaks = (rx // 225, tx // 180)
-            self.quarters.append((index + 1, start_s, *row, *peaks, self.change))
+            chunk = self.days[index]
+            if chunk is None:
+                before = self.weeks[index].after if self.weeks[index] else (0, 0, 0, 0)
+                chunk = self.days[index] = Chunk(index + 1, start_s, before)
+            chunk.append((start_s, *row, *peaks))
+            chunk.change = self.change
             if start_s >= minutes_from_s:
                 self._split(index + 1, start_s, row, peaks)
 
@@ -102,8 +105,30 @@ class Book:
             for n in range(4):
                 into[n] += row[n]
 
-    def odometer(self, at_s: int) -> None:
-        self.odometers += [(i, at_s, *self.quarters_sum[i - 1]) for i in self.ids]
+    def end_day(self, db: sqlite3.Connection) -> None:
+        """The days that are over join those before them."""
+        for index, day in enumerate(self.days):
+            if day is None:
+                continue
+            day.save(db)
+            weeks = self.weeks[index]
+            if weeks is not None and weeks.start_s // LONGEST_S == day.start_s // LONGEST_S:
+                weeks.join(day)
+                db.execute(
+                    "DELETE FROM chunk WHERE interface_id = ? AND start_s = ?", (index + 1, day.start_s)
+                )
+            else:
+                weeks = self.weeks[index] = day
+                weeks.id = db.execute("SELECT last_insert_rowid()").fetchone()[0]
+            if (day.end_s - weeks.start_s) % LONGEST_S == 0 or day.end_s % LONGEST_S == 0:
+                weeks.save(db)
+            self.days[index] = None
+
+    def finish(self, db: sqlite3.Connection) -> None:
+        """The running day, and what it is to join."""
+        for chunk in (*self.weeks, *self.days):
+            if chunk is not None:
+                chunk.save(db)
 
     def span(self, start_s: int, end_s: int) -> None:
         """What was counted while no recorder was running."""
@@ -115,11 +140,9 @@ class Book:
             self.spans.append((i, start_s * US, end_s * US, *row, "stopped", self.change))
 
     def flush(self, db: sqlite3.Connection) -> None:
-        db.executemany(f"INSERT INTO quarter VALUES ({MARKS[9]})", self.quarters)
-        db.executemany(f"INSERT INTO odometer VALUES ({MARKS[6]})", self.odometers)
-        db.executemany(f"INSERT INTO minute VALUES ({MARKS[8]})", self.minutes)
+        db.executemany(f"INSERT INTO minute VALUES ({', '.join('?' * 8)})", self.minutes)
         db.executemany(f"INSERT INTO span VALUES (NULL, {', '.join('?' * 9)})", self.spans)
-        self.quarters, self.odometers, self.minutes, self.spans = [], [], [], []
+        self.minutes, self.spans = [], []
 
 
 def boot(db: sqlite3.Connection, book: Book, number: int, stretch: tuple[int, int], *, last: bool) -> None:
@@ -188,8 +211,9 @@ def fill(db: sqlite3.Connection, book: Book, from_s: int, until_s: int, counted:
         if start_s % DAY_S == 0:
             factors = book.day_factors(start_s // DAY_S)
             book.flush(db)
-        if start_s % schema.ODOMETER_S == 0 and start_s > from_s:
-            book.odometer(start_s)
+            book.end_day(db)
+            if start_s > minutes_from_s + DAY_S:
+                fives.note(db, start_s - DAY_S)
         into_boot = start_s - boot_start
         if into_boot >= BOOT_S:
             boots += 1
@@ -198,8 +222,7 @@ def fill(db: sqlite3.Connection, book: Book, from_s: int, until_s: int, counted:
         elif into_boot and into_boot % RESTART_S == 0:
             book.span(start_s - PAUSE_S, start_s)
         book.quarter(start_s, factors, minutes_from_s)
-    if sealed_s % schema.ODOMETER_S == 0:
-        book.odometer(sealed_s)
+    book.finish(db)
     for start_s in range(sealed_s, until_s // MINUTE_S * MINUTE_S, MINUTE_S):
         book.minute(start_s)
     book.flush(db)

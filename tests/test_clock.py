@@ -150,11 +150,11 @@ def test_many_steps_back_and_forth_end_in_sealed_quarters_that_add_up(machine):
 def test_a_step_back_over_a_sealed_quarter_adds_to_it(machine):
     machine.station.start()
     machine.run(1800)
-    before = book.rows(machine.path, "SELECT start_s, rx_bytes FROM quarter ORDER BY start_s")
+    before = book.quarters(machine.path)
     machine.kernel.step(-1800)
     machine.run(1800)
     machine.stop()
-    after = {row["start_s"]: row["rx_bytes"] for row in book.rows(machine.path, "SELECT * FROM quarter")}
+    after = {row["start_s"]: row["rx_bytes"] for row in book.quarters(machine.path)}
     assert len(before) == 2
     for row in before:
         assert after[row["start_s"]] >= 2 * row["rx_bytes"] - 2000

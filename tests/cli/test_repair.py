@@ -2,6 +2,7 @@ import json
 import sqlite3
 
 import pytest
+from support.book import change_quarter
 from support.ledgers import DAY_S, START_S, writing
 from support.verify import assert_verify_agrees
 
@@ -22,8 +23,14 @@ def path(tmp_path, monkeypatch):
 
 @pytest.fixture
 def broken(path):
+    quarter_s = START_S + 3600
+    change_quarter(path, 1, quarter_s, rx_bytes=-1000, tx_bytes=-10, rx_packets=-1, tx_packets=-1)
     connection = sqlite3.connect(path)
-    connection.execute("DELETE FROM quarter WHERE start_s = ?", (START_S + 3600,))
+    connection.execute(
+        "UPDATE chunk SET rx_bytes = rx_bytes - 1000, tx_bytes = tx_bytes - 10, rx_packets = rx_packets - 1,"
+        " tx_packets = tx_packets - 1 WHERE start_s > ?",
+        (quarter_s,),
+    )
     connection.commit()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
@@ -46,7 +53,7 @@ def test_a_dry_run_says_what_is_saved_and_lost_and_does_nothing(capsys, broken):
     before = broken.read_bytes()
     code, out, err = repair(capsys, broken, "--dry-run")
     assert (code, err) == (0, "")
-    assert "95 of quarter" in out
+    assert "3 of chunk" in out
     assert "Lost of eth0: 1.00 kB received, 10 B sent (declared as a gap)" in out
     assert "Nothing has been changed." in out
     assert broken.read_bytes() == before

@@ -100,7 +100,7 @@ def test_a_place_that_cannot_be_written_is_said_and_nothing_is_left(path, tmp_pa
 def test_a_damaged_ledger_gets_no_backup(path, tmp_path):
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'quarter'").fetchone()[0]
+    page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'chunk'").fetchone()[0]
     connection.close()
     with path.open("rb+") as file:
         file.seek((page - 1) * 4096)

@@ -5,11 +5,12 @@ import sqlite3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.book import quarters
 from support.ledgers import DAY_S, START_S, naive_usage, writing
 from support.verify import assert_verify_agrees
 
+from netusage.ledger.chunks import LONGEST_S
 from netusage.ledger.reader import LedgerReader
-from netusage.ledger.schema import ODOMETER_S
 from netusage.model import QUARTER_S
 
 HOUR_S = 3600
@@ -55,7 +56,7 @@ def test_totals_and_quarters_do_not_change_when_minutes_go(path):
             assert totals(path)["eth0"] == ledger.total("eth0")
             assert_verify_agrees(path)
     assert rows(path, "SELECT count(*) FROM minute") == [(0,)]
-    assert rows(path, "SELECT count(*) FROM quarter") == [(96,)]
+    assert len(quarters(path)) == 96
 
 
 def test_only_minutes_that_are_old_enough_go(path):
@@ -86,19 +87,19 @@ def test_a_clock_that_is_years_ahead_for_a_moment_costs_hours_of_minutes_and_no_
     assert rows(path, "SELECT count(*) FROM minute")[0][0] >= 44
 
 
-def test_the_running_total_is_noted_every_six_hours_with_traffic(path):
+def test_days_that_are_over_join_those_before_them_and_four_weeks_stay_together(path):
     with writing(path) as ledger:
         eth0 = ledger.interface("eth0")
-        for hour in (1, 2, 8, 30, 31):
-            ledger.count(eth0, START_S + hour * HOUR_S, 10)
-            ledger.commit(START_S + hour * HOUR_S + 60)
-        ledger.commit(START_S + 48 * HOUR_S)
-    found = rows(path, "SELECT at_s, rx_bytes FROM odometer")
-    assert found == [
-        (START_S + ODOMETER_S, 20),
-        (START_S + 5 * ODOMETER_S, 30),  # nobody was there to note it earlier
-        (START_S + 8 * ODOMETER_S, 50),
-    ]
+        for day in range(70):
+            ledger.count(eth0, START_S + day * DAY_S + 5 * HOUR_S, 10)
+            ledger.commit(START_S + day * DAY_S + 6 * HOUR_S)
+        assert_verify_agrees(path)
+    chunks = rows(path, "SELECT start_s, start_s + quarters * 900, rx_bytes FROM chunk ORDER BY start_s")
+    weeks = [start_s // LONGEST_S for start_s, _, _ in chunks]
+    assert len(chunks) == len(set(weeks[:-1])) + 1  # and the running day
+    assert chunks[-1] == (START_S + 69 * DAY_S + 5 * HOUR_S, START_S + 69 * DAY_S + 5 * HOUR_S + 900, 690)
+    assert all((end_s - 900) // LONGEST_S == start_s // LONGEST_S for start_s, end_s, _ in chunks)
+    assert all(total == (start_s - START_S) // DAY_S * 10 for start_s, _, total in chunks)
 
 
 def test_what_is_sealed_late_is_sealed_once(path):
@@ -111,7 +112,7 @@ def test_what_is_sealed_late_is_sealed_once(path):
         ledger.count(eth1, START_S + 5 * DAY_S, 2)
         ledger.commit(START_S + 5 * DAY_S + 1)
         ledger.commit(START_S + 5 * DAY_S + QUARTER_S)
-    assert rows(path, "SELECT rx_bytes FROM quarter ORDER BY start_s") == [(1,), (2,)]
+    assert [one["rx_bytes"] for one in quarters(path)] == [1, 2]
     assert_verify_agrees(path)
 
 
@@ -126,7 +127,7 @@ def test_a_power_cut_at_any_byte_of_the_log_leaves_one_of_the_committed_states(p
         states.append(0)
         for hour in range(
             12, 40, 3
-        ):  # each commit seals, notes an odometer now and then, and drops minutes in the end
+        ):  # each commit seals, joins a day to those before it now and then, and drops minutes in the end
             ledger.count(eth0, START_S + hour * HOUR_S, 1 << hour)
             ledger.commit(START_S + hour * HOUR_S + 1000)
             states.append(ledger.total("eth0").rx_bytes)

@@ -9,7 +9,6 @@ from support.ledgers import DAY_S, START_S, naive_usage, writing
 from netusage.errors import LedgerCorruptError, LedgerError, LedgerNewerError, NoDataError
 from netusage.ledger.answers import NO_USAGE, Usage
 from netusage.ledger.reader import LedgerReader
-from netusage.ledger.schema import ODOMETER_S
 from netusage.model import MINUTE_S, QUARTER_S, US, Counters, GapKind
 
 BIG = 2**63 - 1
@@ -108,7 +107,7 @@ def test_what_was_counted_while_the_clock_was_wrong_is_where_the_clock_put_it(pa
         ledger.count(eth0, START_S + 1000, 20)
         ledger.commit(START_S + 1200)
         ledger.count(eth0, START_S + 3 * DAY_S, 300)
-        ledger.commit(START_S + 3 * DAY_S + ODOMETER_S)
+        ledger.commit(START_S + 3 * DAY_S + DAY_S)
         edges = [START_S, START_S + 900, START_S + DAY_S, START_S + 4 * DAY_S]
     with LedgerReader(str(path)) as reader:
         assert usage(reader, "eth0", edges) == [Usage(1), Usage(20), Usage(300)]
@@ -401,7 +400,7 @@ def test_reading_changes_nothing_in_the_file(path):
     with LedgerReader(str(path)) as reader:
         usage(reader, "eth0", [START_S, START_S + DAY_S])
         with pytest.raises(LedgerError, match="readonly"), reader.reading() as connection:
-            connection.execute("DELETE FROM quarter")
+            connection.execute("DELETE FROM chunk")
     assert path.read_bytes() == before
 
 

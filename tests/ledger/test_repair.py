@@ -3,6 +3,7 @@ import random
 import sqlite3
 
 import pytest
+from support import book
 from support.ledgers import DAY_S, START_S, writing
 
 from netusage.errors import LedgerCorruptError, LedgerError, LedgerHeldError, LedgerNewerError, NoDataError
@@ -10,7 +11,6 @@ from netusage.ledger import repair as repairing
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.rebuild import Adjusted
 from netusage.ledger.repair import repair
-from netusage.ledger.schema import ODOMETER_S
 from netusage.ledger.verify import verify
 from netusage.model import US, Counters, GapKind
 
@@ -88,10 +88,8 @@ def totals(path):
 
 
 def quarters(path):
-    with LedgerReader(str(path)) as reader, reader.reading() as connection:
-        return connection.execute(
-            "SELECT interface_id, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets FROM quarter"
-        ).fetchall()
+    names = ("interface_id", "start_s", "rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "peak_rx")
+    return [tuple(one[name] for name in names) for one in book.quarters(path)]
 
 
 def recorded(path):
@@ -110,12 +108,12 @@ def assert_sound(path):
         assert verify(reader).findings == []
 
 
-def leaves(path, table):
-    """Page numbers of a table's leaves, in the order of its keys."""
+def leaves(path, table, kind="leaf"):
+    """Page numbers of a table's leaves (or other pages), in the order of its keys."""
     connection = sqlite3.connect(path)
     try:
-        sql = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path"
-        return [row[0] for row in connection.execute(sql, (table,))]
+        sql = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = ? ORDER BY path"
+        return [row[0] for row in connection.execute(sql, (table, kind))]
     finally:
         connection.close()
 
@@ -172,7 +170,7 @@ def test_a_file_that_never_was_a_ledger_is_refused(tmp_path):
 
 
 def test_without_agreement_nothing_is_changed_and_nothing_is_left_behind(path):
-    tamper(path, "UPDATE odometer SET rx_bytes = rx_bytes + 1 WHERE interface_id = 1")
+    tamper(path, "UPDATE chunk SET rx_bytes = rx_bytes + 1 WHERE interface_id = 1")
     before = path.read_bytes()
     with LedgerReader(str(path)):
         names = sorted(os.listdir(path.parent))
@@ -187,12 +185,13 @@ def test_without_agreement_nothing_is_changed_and_nothing_is_left_behind(path):
 
 
 DERIVED = [
-    "UPDATE odometer SET rx_bytes = rx_bytes + 12345",
-    "UPDATE odometer SET at_s = at_s + 60 WHERE interface_id = 1",
+    "UPDATE chunk SET rx_bytes = rx_bytes + 12345",
+    "UPDATE chunk SET tx_packets = tx_packets - 1 WHERE interface_id = 1 AND tx_packets > 0",
+    "UPDATE five SET bytes = zeroblob(2304)",
+    f"DELETE FROM five WHERE start_s >= {END_S - DAY_S}",
     "UPDATE interface SET rx_bytes = 0, tx_packets = 5",
-    f"UPDATE quarter SET rx_bytes = rx_bytes + 99 WHERE start_s >= {END_S - 7200}",
-    f"DELETE FROM quarter WHERE start_s >= {END_S - 7200}",
-    "UPDATE quarter SET change = 3",
+    f"DELETE FROM chunk WHERE start_s >= {END_S - DAY_S}",
+    "UPDATE chunk SET change = 3",
     "UPDATE ledger SET change = 0",
 ]
 
@@ -212,21 +211,17 @@ def test_what_follows_from_other_rows_is_computed_anew_and_nothing_is_lost(sound
         assert [one.living for one in reader.interfaces()] == [one.living for one in other.interfaces()]
 
 
-def test_missing_odometers_cost_time_and_no_byte(sound, path):
-    tamper(
-        path,
-        "DELETE FROM odometer WHERE interface_id = 2 AND at_s % 86400 != 0",
-        "DELETE FROM odometer WHERE interface_id = 1",
-    )
-    assert mend(path).sound
-    edges = list(range(START_S, END_S + DAY_S, 7200))
-    with LedgerReader(str(path)) as reader, LedgerReader(str(sound)) as other:
-        assert reader.usage([[1], [2], [3]], edges) == other.usage([[1], [2], [3]], edges)
-        assert reader.busiest([1, 2, 3], edges[::12], 5) == other.busiest([1, 2, 3], edges[::12], 5)
+def test_quarters_that_are_not_the_sum_of_their_minutes_are_made_anew(sound, path):
+    for at_s in {one[1] for one in quarters(path) if one[0] == 1 and one[1] >= END_S - 7200}:
+        book.change_quarter(path, 1, at_s, rx_bytes=99, peak_rx=5)
+    found = mend(path)
+    assert_sound(path)
+    assert found.adjusted == []
+    assert quarters(path) == quarters(sound)
 
 
 def test_the_old_file_is_kept_under_another_name(path):
-    tamper(path, "UPDATE odometer SET rx_bytes = rx_bytes + 1 WHERE interface_id = 1")
+    tamper(path, "UPDATE chunk SET rx_bytes = rx_bytes + 1 WHERE interface_id = 1")
     before = path.read_bytes()
     found = mend(path)
     assert found.aside is not None
@@ -245,14 +240,14 @@ def test_a_ledger_that_was_set_aside_is_repaired_where_it_is(path):
 
 
 def test_a_recorder_goes_on_after_a_repair_of_what_is_computed(path):
-    tamper(path, "UPDATE odometer SET rx_bytes = rx_bytes + 1")
+    tamper(path, "UPDATE chunk SET rx_bytes = rx_bytes + 1")
     mend(path)
     with writing(path, END_S + 600, boot_s=START_S - 100) as ledger:
         remembered = ledger.writer.remember()
         assert remembered.here is not None
         assert {epoch.link.name for epoch in remembered.epochs} == {"eth0", "wlan0"}
         ledger.count(ledger.interface("new0"), END_S + 700, 5)
-        ledger.commit(END_S + 2 * ODOMETER_S)
+        ledger.commit(END_S + DAY_S)
     assert_sound(path)
 
 
@@ -270,16 +265,37 @@ def assert_recorded_plus_lost_is_what_was_recorded(before, found, path):
         assert after.get(name, Counters()).plus(one.lost) == counters.plus(one.surplus), name
 
 
-def test_lost_quarters_are_declared_as_a_gap_with_their_bytes(path):
-    before = recorded(path)
-    low, high = START_S + 10 * DAY_S, START_S + 11 * DAY_S
-    with LedgerReader(str(path)) as reader:
-        gone = reader.usage([[1]], [low, high])[0][0]
-    tamper(path, f"DELETE FROM quarter WHERE interface_id = 1 AND start_s >= {low} AND start_s < {high}")
+def test_a_lost_chunk_becomes_an_estimated_stretch_of_the_same_bytes(sound, path):
+    row, low, high = book.rows(
+        path, "SELECT id, start_s, start_s + 900 * quarters FROM chunk WHERE interface_id = 1"
+    )[0]
+    tamper(path, f"UPDATE chunk SET bytes = zeroblob(length(bytes)) WHERE id = {row}")
     found = mend(path)
     assert_sound(path)
-    in_quarters = Counters(*gone[:4]).minus(Counters(1010, 10, 3, 2))  # without the span of that day
-    assert lost_of(found) == {"eth0": in_quarters}
+    assert found.adjusted == []
+    assert totals(path) == totals(sound)
+    assert found.left_out == {"chunk": 1}
+    with LedgerReader(str(path)) as reader:
+        (span,) = [one for one in reader.spans(0, 1 << 62) if one.kind == "repair"]
+    in_quarters = [
+        sum(column)
+        for column in zip(
+            *(one[2:6] for one in quarters(sound) if one[0] == 1 and low <= one[1] < high), strict=True
+        )
+    ]
+    assert (span.interface_id, span.start_us, span.end_us) == (1, low * US, high * US)
+    assert [span.rx_bytes, span.tx_bytes, span.rx_packets, span.tx_packets] == in_quarters
+
+
+def test_lost_quarters_of_which_nothing_is_known_are_declared_as_a_gap_with_their_bytes(path):
+    before = recorded(path)
+    gone = Counters(
+        *(sum(column) for column in zip(*(one[2:6] for one in quarters(path) if one[0] == 1), strict=True))
+    )
+    tamper(path, "DELETE FROM chunk WHERE interface_id = 1", "DELETE FROM minute WHERE interface_id = 1")
+    found = mend(path)
+    assert_sound(path)
+    assert lost_of(found) == {"eth0": gone.plus(Counters(7, 6, 5, 4))}
     assert_recorded_plus_lost_is_what_was_recorded(before, found, path)
     with LedgerReader(str(path)) as reader:
         gaps = [gap for gap in reader.gaps(0, 1 << 62) if gap.kind == GapKind.LEDGER]
@@ -287,24 +303,31 @@ def test_lost_quarters_are_declared_as_a_gap_with_their_bytes(path):
     assert str(lost_of(found)["eth0"].rx_bytes) in gaps[0].note
 
 
-def test_damaged_pages_of_quarters_lose_their_rows_and_no_others(path):
-    before, rows = recorded(path), set(quarters(path))
-    pages = leaves(path, "quarter")
-    spoil(path, pages[2], pages[3], pages[-1])
+def test_damaged_pages_of_chunks_lose_the_times_of_their_bytes_and_no_byte(sound, path):
+    rows = set(quarters(path))
+    for page in leaves(path, "chunk", "overflow")[2:9:3]:
+        spoil(path, page)
     found = mend(path)
     assert_sound(path)
-    assert_recorded_plus_lost_is_what_was_recorded(before, found, path)
+    assert found.adjusted == []
+    assert totals(path) == totals(sound)
     saved = set(quarters(path))
-    assert saved <= rows
-    assert len(rows - saved) < 3 * 120
+    assert saved < rows
+    with LedgerReader(str(path)) as reader:
+        stretches = [one for one in reader.spans(0, 1 << 62) if one.kind == "repair"]
     assert all(
-        any(
-            lost.table == "quarter" and lost.part == row[0] and lost.first <= row[1] <= lost.last
-            for lost in found.lost
-        )
+        any(one.interface_id == row[0] and one.start_us <= row[1] * US < one.end_us for one in stretches)
         for row in rows - saved
     )
-    assert lost_of(found)
+
+
+def test_damaged_leaves_of_chunks_lose_no_byte_that_is_not_declared(path):
+    before = recorded(path)
+    spoil(path, leaves(path, "chunk")[0])
+    found = mend(path)
+    assert_sound(path)
+    assert any(lost.table == "chunk" for lost in found.lost)
+    assert_recorded_plus_lost_is_what_was_recorded(before, found, path)
 
 
 def test_lost_minutes_of_sealed_quarters_lose_no_byte(sound, path):
@@ -350,7 +373,7 @@ def test_a_truncated_file_gives_back_what_is_left_of_it(path):
         file.truncate(path.stat().st_size // PAGE * 2 // 3 * PAGE)
     found = mend(path)
     assert_sound(path)
-    assert found.saved["quarter"] > 500
+    assert found.saved["minute"] + found.saved["chunk"] > 100
     assert found.lost
 
 
@@ -440,10 +463,15 @@ def test_the_lost_row_of_the_ledger_itself_is_made_anew(sound, path):
 
 def test_rows_that_make_no_sense_are_left_out_and_counted(path):
     before = recorded(path)
-    tamper(path, f"UPDATE quarter SET rx_bytes = -1 WHERE interface_id = 1 AND start_s < {START_S + DAY_S}")
+    tamper(
+        path,
+        "UPDATE chunk SET rx_bytes = -1 WHERE interface_id = 1",
+        "UPDATE minute SET tx_bytes = -7 WHERE start_s % 7 = 0",
+    )
     found = mend(path)
     assert_sound(path)
-    assert found.left_out["quarter"] > 10
+    assert found.left_out["chunk"] == 3
+    assert found.left_out["minute"] > 10
     assert_recorded_plus_lost_is_what_was_recorded(before, found, path)
 
 

@@ -1,15 +1,20 @@
 """The tables, their version, and the migrations between versions."""
 
+import random
 import re
 import sqlite3
 
 import pytest
+from recorder.audit import assert_sound
+from support import book
 from support.ledgers import START_S, writing
 
-from netusage.errors import LedgerNewerError
+from netusage.errors import LedgerError, LedgerNewerError
 from netusage.ledger import schema
+from netusage.ledger.reader import LedgerReader
 from netusage.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_version, migrate
 
+US = 10**6
 NOW_US = 1_773_100_800_000_000
 
 
@@ -67,6 +72,47 @@ def test_only_the_present_schema_may_change_so_old_steps_stay_as_they_were(conne
         "quarter", "odometer", "span",
     }  # fmt: skip
     assert tables(connection) == expected
+
+
+def test_quarters_of_the_first_schema_become_chunks_and_every_number_stays(tmp_path):
+    """A ledger of schema 1 is made of a new one, with the rows that the recorder of that time wrote."""
+    path, new = tmp_path / "old.db", tmp_path / "new.db"
+    rand = random.Random(5)
+    with writing(new) as ledger:
+        epochs = [ledger.interface("eth0"), ledger.interface("wlan0"), ledger.interface("tun0", "tun")]
+        for hour in range(24 * 40):
+            for epoch in epochs[: 1 + hour % 3]:
+                at_s = START_S + hour * 3600 + rand.randrange(60) * 60
+                ledger.count(epoch, at_s, rand.randrange(1 << 40), hour, 3, 2, peak_rx=hour)
+            ledger.commit(START_S + (hour + 1) * 3600)
+        ledger.span(epochs[0], START_S * US, (START_S + 100) * US, 1, 2, 3, 4)
+        ledger.commit(START_S + 24 * 40 * 3600 + 500)
+        expected = {name: ledger.total(name) for name in ("eth0", "wlan0", "tun0")}
+    old = sqlite3.connect(path, isolation_level=None)
+    schema.MIGRATIONS[0](old)
+    old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    old.execute("ATTACH ? AS new", (str(new),))
+    for table in tables(old) - {"quarter", "odometer"}:
+        old.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
+    old.execute("DELETE FROM migration WHERE version > 1")
+    for change, one in enumerate(book.quarters(new), start=1):
+        old.execute("INSERT INTO quarter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*one.values(), change))
+    old.execute("UPDATE span SET change = (SELECT max(change) + 1 FROM quarter)")
+    old.execute("UPDATE ledger SET change = (SELECT change FROM span)")
+    old.execute("INSERT INTO odometer VALUES (1, 0, 0, 0, 0, 0)")
+    old.close()
+    path.with_name("old.db.lock").touch()
+    with pytest.raises(LedgerError, match="older netusage"):
+        LedgerReader(str(path))
+    with writing(path, START_S + 24 * 40 * 3600 + 600) as ledger:
+        ledger.commit(START_S + 24 * 40 * 3600 + 700)
+    assert not tables(sqlite3.connect(path)) & {"quarter", "odometer"}
+    assert_sound(path)
+    assert book.quarters(path) == book.quarters(new)
+    assert book.recorded(path) == expected
+    noted = "SELECT interface_id, start_s, bytes FROM five ORDER BY 1, 2"
+    assert list(map(tuple, book.rows(path, noted))) == list(map(tuple, book.rows(new, noted)))
 
 
 def _add_colour(connection):

@@ -1,4 +1,4 @@
-"""Minutes into quarters, quarters under odometers, old minutes out: totals never change by any of it."""
+"""Minutes into quarters, days of them together, old minutes out: totals never change by any of it."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +7,7 @@ from recorder.audit import assert_sound
 from support import book
 from support.ledgers import DAY_S, START_S, writing
 
-from netusage.ledger.schema import ODOMETER_S
+from netusage.ledger.chunks import LONGEST_S
 from netusage.model import QUARTER_S, US
 
 HOUR_S = 3600
@@ -19,11 +19,11 @@ def path(tmp_path):
 
 
 def quarters(path):
-    return {row["start_s"]: row["rx_bytes"] for row in book.rows(path, "SELECT * FROM quarter")}
+    return {one["start_s"]: one["rx_bytes"] for one in book.quarters(path)}
 
 
 def changes(path):
-    question = "SELECT change FROM quarter UNION ALL SELECT change FROM span ORDER BY change"
+    question = "SELECT change FROM chunk UNION ALL SELECT change FROM span ORDER BY change"
     return [row[0] for row in book.rows(path, question)]
 
 
@@ -43,7 +43,7 @@ def test_a_quarter_is_sealed_when_it_is_over_and_not_before(path):
         assert quarters(path) == {}
         ledger.commit(START_S + 900)
         assert quarters(path) == {START_S: 12}
-    (row,) = book.rows(path, "SELECT * FROM quarter")
+    (row,) = book.quarters(path)
     assert (row["tx_bytes"], row["rx_packets"], row["peak_rx"], row["peak_tx"]) == (2, 2, 9, 3)
     assert_sound(path)
 
@@ -89,7 +89,7 @@ def test_late_minutes_are_added_to_their_sealed_quarter_and_raise_its_peak(path)
         ledger.count(epoch, START_S + 60, 7, 0, 1, 0, peak_rx=8)
         ledger.commit(START_S + 120)
     assert quarters(path) == {START_S: 12}
-    assert book.rows(path, "SELECT peak_rx FROM quarter")[0][0] == 8
+    assert book.quarters(path)[0]["peak_rx"] == 8
     assert_sound(path)
 
 
@@ -124,48 +124,70 @@ def test_the_sealing_is_known_to_the_next_recorder(path):
     assert_sound(path)
 
 
-# Odometers
+# Running totals
 
 
-def test_an_odometer_is_the_sum_of_all_quarters_before_it(path):
+def running_totals(path, name="eth0"):
+    sql = "SELECT start_s, rx_bytes FROM chunk WHERE interface_id = (SELECT id FROM interface WHERE name = ?) ORDER BY 1"
+    return [tuple(row) for row in book.rows(path, sql, name)]
+
+
+def test_a_chunk_begins_with_the_sum_of_all_quarters_before_it(path):
     with writing(path) as ledger:
         epoch = ledger.interface("eth0")
         for n in range(3):
-            ledger.count(epoch, START_S + n * ODOMETER_S, 10**n, 0, 1, 0)
-            ledger.commit(START_S + n * ODOMETER_S + HOUR_S)
-        ledger.commit(START_S + 3 * ODOMETER_S)
-    rows = book.rows(path, "SELECT at_s, rx_bytes FROM odometer ORDER BY at_s")
-    assert [tuple(row) for row in rows] == [
-        (START_S + ODOMETER_S, 1),
-        (START_S + 2 * ODOMETER_S, 11),
-        (START_S + 3 * ODOMETER_S, 111),
-    ]
+            ledger.count(epoch, START_S + n * LONGEST_S, 10**n, 0, 1, 0)
+            ledger.commit(START_S + n * LONGEST_S + HOUR_S)
+    assert running_totals(path) == [(START_S, 0), (START_S + LONGEST_S, 1), (START_S + 2 * LONGEST_S, 11)]
     assert_sound(path)
 
 
-def test_late_minutes_move_the_odometers_after_them_and_no_others(path):
+def test_late_minutes_move_the_running_totals_after_them_and_no_others(path):
     with writing(path) as ledger:
         epoch = ledger.interface("eth0")
         for n in range(3):
-            ledger.count(epoch, START_S + n * ODOMETER_S, 10, 0, 1, 0)
-        ledger.commit(START_S + ODOMETER_S)
-        ledger.commit(START_S + 3 * ODOMETER_S)
-        ledger.count(epoch, START_S + ODOMETER_S, 500, 0, 1, 0)
-        ledger.commit(START_S + ODOMETER_S + 60)
-    rows = book.rows(path, "SELECT at_s, rx_bytes FROM odometer ORDER BY at_s")
-    assert [tuple(row) for row in rows] == [(START_S + ODOMETER_S, 10), (START_S + 3 * ODOMETER_S, 530)]
+            ledger.count(epoch, START_S + n * LONGEST_S, 10, 0, 1, 0)
+        ledger.commit(START_S + 3 * LONGEST_S)
+        ledger.count(epoch, START_S + LONGEST_S, 500, 0, 1, 0)
+        ledger.commit(START_S + LONGEST_S + 60)
+    assert running_totals(path) == [(START_S, 0), (START_S + LONGEST_S, 10), (START_S + 2 * LONGEST_S, 520)]
     assert_sound(path)
 
 
-def test_an_interface_without_new_quarters_gets_no_new_odometer(path):
+@pytest.mark.parametrize("late_s", [-DAY_S, HOUR_S, 3 * HOUR_S, 9 * HOUR_S, 2 * DAY_S, 4 * DAY_S])
+def test_late_minutes_go_before_between_and_behind_what_is_there(path, late_s):
+    with writing(path) as ledger:
+        eth0, eth1 = ledger.interface("eth0"), ledger.interface("eth1")
+        for hour in (0, 2, 8, 26, 75, 130):
+            ledger.count(eth0, START_S + hour * HOUR_S, 10, 1, 1, 1, peak_rx=5)
+            ledger.commit(START_S + (hour + 1) * HOUR_S)
+        ledger.commit(START_S + 20 * DAY_S)
+        for epoch in (eth0, eth1):
+            ledger.count(epoch, START_S + late_s, 500, 2, 3, 4, peak_tx=9)
+        ledger.commit(START_S + late_s + 60)
+        ledger.count(eth0, START_S + 21 * DAY_S, 1)
+        ledger.commit(START_S + 22 * DAY_S)
+    assert quarters_of(path, eth0)[START_S + late_s] >= 500
+    assert quarters_of(path, eth1) == {START_S + late_s: 500}
+    assert_sound(path)
+
+
+def quarters_of(path, epoch):
+    return {
+        one["start_s"]: one["rx_bytes"]
+        for one in book.quarters(path)
+        if one["interface_id"] == epoch.interface_row
+    }
+
+
+def test_an_interface_without_new_quarters_gets_no_new_chunk(path):
     with writing(path) as ledger:
         eth0, wg0 = ledger.interface("eth0"), ledger.interface("wg0")
         ledger.count(wg0, START_S, 3, 0, 1, 0)
         for n in range(4):
-            ledger.count(eth0, START_S + n * ODOMETER_S, 10, 0, 1, 0)
-            ledger.commit(START_S + (n + 1) * ODOMETER_S)
-    (row,) = book.rows(path, f"SELECT count(*) FROM odometer WHERE interface_id = {wg0.interface_row}")
-    assert row[0] == 1
+            ledger.count(eth0, START_S + n * LONGEST_S, 10, 0, 1, 0)
+            ledger.commit(START_S + n * LONGEST_S + DAY_S)
+    assert running_totals(path, "wg0") == [(START_S, 0)]
 
 
 # Old minutes

@@ -1,8 +1,6 @@
 """Adds a ledger up by hand, without the ledger's own code, and then asks the ledger's `verify` as well."""
 
-from itertools import accumulate
-
-from support.book import opened
+from support.book import columns, opened, quarters
 
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.verify import verify
@@ -13,13 +11,14 @@ _EACH = ", ".join(Counters._fields)
 
 
 def assert_sound(path) -> None:
-    """Minutes, quarters, spans, odometers, epochs, totals and change numbers agree; so does `verify`."""
+    """Minutes, quarters, spans, running totals, epochs and change numbers agree; so does `verify`."""
     with opened(path) as book:
         assert book.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         (sealed,) = book.execute("SELECT sealed_until_s FROM ledger").fetchone()
-        _assert_entries(book, sealed)
+        _assert_entries(path, book, sealed)
         _assert_epochs(book)
-        _assert_odometers(book)
+        _assert_running_totals(book)
+        _assert_quarters(path, book, sealed)
         _assert_changes(book)
     with LedgerReader(str(path)) as reader:
         verdict = verify(reader)
@@ -27,10 +26,9 @@ def assert_sound(path) -> None:
     assert not verdict.omitted
 
 
-def _assert_entries(book, sealed: int) -> None:
+def _assert_entries(path, book, sealed: int) -> None:
     """Sealed quarters, the minutes after them, and spans are the total of every interface."""
     parts = (
-        ("quarter", "1"),
         ("minute", f"start_s >= {sealed}"),
         ("span", "1"),
     )
@@ -41,6 +39,10 @@ def _assert_entries(book, sealed: int) -> None:
         ):
             so_far = sums.setdefault(number, [0, 0, 0, 0])
             sums[number] = [a + b for a, b in zip(so_far, counters, strict=True)]
+    for one in quarters(path):
+        so_far = sums.setdefault(one["interface_id"], [0, 0, 0, 0])
+        counters = [one[name] for name in Counters._fields]
+        sums[one["interface_id"]] = [a + b for a, b in zip(so_far, counters, strict=True)]
     for number, name, *total in book.execute(f"SELECT id, name, {_EACH} FROM interface"):
         assert sums.get(number, [0, 0, 0, 0]) == total, f"{name}: the entries differ from the stored total"
 
@@ -59,24 +61,59 @@ def _assert_epochs(book) -> None:
         assert sums.get(number, [0, 0, 0, 0]) == total, f"{name}: the epochs differ from the stored total"
 
 
-def _assert_odometers(book) -> None:
-    """An odometer is the sum of all quarters before it."""
-    for (number,) in book.execute("SELECT DISTINCT interface_id FROM odometer").fetchall():
-        quarters = book.execute(
-            f"SELECT start_s, {_EACH} FROM quarter WHERE interface_id = ? ORDER BY start_s", (number,)
-        ).fetchall()
-        for at_s, *shown in book.execute(
-            f"SELECT at_s, {_EACH} FROM odometer WHERE interface_id = ?", (number,)
-        ):
-            before = [tuple(row)[1:] for row in quarters if row["start_s"] < at_s]
-            running = list(accumulate(before, lambda a, b: tuple(x + y for x, y in zip(a, b, strict=True))))
-            assert tuple(shown) == (running[-1] if running else (0, 0, 0, 0)), (
-                f"odometer of {number} at {at_s}"
-            )
+def _assert_running_totals(book) -> None:
+    """A chunk begins when the one before it has ended, with the sum of all quarters before it."""
+    for (number,) in book.execute("SELECT DISTINCT interface_id FROM chunk").fetchall():
+        running, end_s = [0, 0, 0, 0], 0
+        for chunk in book.execute("SELECT * FROM chunk WHERE interface_id = ? ORDER BY start_s", (number,)):
+            assert chunk["start_s"] >= end_s
+            assert chunk["start_s"] % 900 == 0
+            assert [chunk[name] for name in Counters._fields] == running, f"{number} at {chunk['start_s']}"
+            own = columns(chunk)
+            assert (chunk["peak_rx"], chunk["peak_tx"]) == (max(own["peak_rx"]), max(own["peak_tx"]))
+            for place, name in enumerate(Counters._fields):
+                assert own[name] == sorted(own[name])
+                running[place] += own[name][-1]
+            end_s = chunk["start_s"] + 900 * chunk["quarters"]
+            assert end_s - chunk["start_s"] <= 28 * 86400
+
+
+def _assert_quarters(path, book, sealed: int) -> None:
+    """Quarters and noted five minutes are the sums of their minutes, where all of those are kept."""
+    (kept,) = book.execute("SELECT minutes_from_s FROM ledger").fetchone()
+    kept = -(-kept // 900) * 900
+    expected: dict[tuple[int, int], list[int]] = {}
+    fives: dict[tuple[int, int], dict[int, list[int]]] = {}
+    for row in book.execute("SELECT * FROM minute WHERE start_s >= ? AND start_s < ?", (kept, sealed)):
+        number, at_s = row["interface_id"], row["start_s"]
+        into = expected.setdefault((at_s // 900 * 900, number), [0] * 6)
+        into[:4] = [a + row[name] for a, name in zip(into, Counters._fields, strict=False)]
+        into[4:] = [max(into[4], row["peak_rx"]), max(into[5], row["peak_tx"])]
+        day_s = at_s // 86400 * 86400
+        if day_s >= kept and day_s + 86400 <= sealed:
+            five = fives.setdefault((day_s, number), {}).setdefault((at_s - day_s) // 300, [0, 0])
+            five[0] += row["rx_bytes"]
+            five[1] += row["tx_bytes"]
+    names = (*Counters._fields, "peak_rx", "peak_tx")
+    found = {
+        (one["start_s"], one["interface_id"]): [one[name] for name in names]
+        for one in quarters(path)
+        if one["start_s"] >= kept
+    }
+    assert found == {place: numbers for place, numbers in expected.items() if any(numbers)}
+    for row in book.execute("SELECT * FROM five WHERE start_s >= ? AND start_s + 86400 <= ?", (kept, sealed)):
+        noted = {"quarters": 288, "bytes": row["bytes"], "packets": bytes(2304), "peaks": bytes(2304)}
+        own = columns(noted)
+        numbers = {n: list(pair) for n, pair in enumerate(zip(own["rx_bytes"], own["tx_bytes"], strict=True))}
+        minutes = fives.pop((row["start_s"], row["interface_id"]))
+        assert {n: pair for n, pair in numbers.items() if any(pair)} == {
+            n: p for n, p in minutes.items() if any(p)
+        }
+    assert not fives, "days that are not noted"
 
 
 def _assert_changes(book) -> None:
     """Every change number was given once, and none beyond the last."""
-    given = [row[0] for row in book.execute("SELECT change FROM quarter UNION ALL SELECT change FROM span")]
+    given = [row[0] for row in book.execute("SELECT change FROM chunk UNION ALL SELECT change FROM span")]
     assert len(given) == len(set(given))
     assert max(given, default=0) <= book.execute("SELECT change FROM ledger").fetchone()[0]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from recorder.kernel import HERE, Interface, Kernel, KernelSource
-from support.book import rows
+from support.book import quarters, rows
 
 from netusage.model import US, ZERO, Counters, LinkChange, LinkEvent
 
@@ -259,9 +259,10 @@ class Oracle:
             path,
             f"SELECT start_s * {US}, (start_s + 60) * {US}, rx_bytes + tx_bytes FROM minute WHERE start_s >= (SELECT sealed_until_s FROM ledger)",
         )
-        entries += rows(
-            path, f"SELECT start_s * {US}, (start_s + 900) * {US}, rx_bytes + tx_bytes FROM quarter"
-        )
+        entries += [
+            (one["start_s"] * US, (one["start_s"] + 900) * US, one["rx_bytes"] + one["tx_bytes"])
+            for one in quarters(path)
+        ]
         entries += rows(path, "SELECT start_us, end_us, rx_bytes + tx_bytes FROM span")
         missing = sum(sum(more[:2]) for _, more in counted) - sum(amount for *_, amount in entries)
         for moment_us in {edge for start_us, end_us, _ in entries for edge in (start_us, end_us)}:

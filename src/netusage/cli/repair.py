@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 def command(inv: Invocation, yes: bool, dry_run: bool) -> ExitCode | None:
     """Rescue what can be read from a damaged ledger.
 
-    Every row that can be read goes into a fresh ledger, where totals, odometers and quarters of an hour are computed
-    anew. Bytes that were counted and cannot be read any more are declared as a gap. The old file is set aside and
-    kept. A running recorder must be stopped first.
+    Every row that can be read goes into a fresh ledger, where totals and quarters of an hour are computed
+    anew. Quarters of an hour that cannot be read become one estimated stretch, as far as the running totals around
+    them tell their bytes; bytes that were counted and cannot be read any more are declared as a gap. The old file is
+    set aside and kept. A running recorder must be stopped first.
     """
     import sys
     import time
@@ -79,7 +80,7 @@ def _lines(inv: Invocation, found: "Repair", *, done: bool) -> Iterator[str]:
     for table, count in found.left_out.items():
         yield f"Left out: {count:,} rows of {table} that made no sense"
     for lost in found.lost:
-        yield f"Lost: {lost.table}{f' of interface {lost.part}' if lost.part else ''}, {_keys(lost.table, lost.first, lost.last)}"
+        yield f"Lost: {lost.table}, {_keys(lost.table, lost.first, lost.last)}"
     for one in found.adjusted:
         if not one.lost.is_zero:
             bytes_ = f"{format_bytes(one.lost.rx_bytes, units)} received, {format_bytes(one.lost.tx_bytes, units)} sent"
@@ -103,7 +104,7 @@ def _finding(found: "Repair") -> str:
 
 
 def _keys(table: str, first: int, last: int) -> str:
-    if table not in ("minute", "quarter"):
+    if table != "minute":
         return f"rows {first} to {last}"
     from datetime import UTC, datetime
 

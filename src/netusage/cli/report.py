@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KINDS = ("minute", "5min", "hour", "day", "week", "month", "year", "total", "top")
 _PERCENTILE = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,3}))?(?:th)?", re.ASCII)
+_FOR_PEOPLE = ("table", "markdown")
 _WAYS = (("rx", "received"), ("tx", "sent"))
 
 
@@ -108,6 +109,7 @@ def command(  # noqa: PLR0917  # click passes them by name
         week_start=get_args(Weekday).index(settings.report.week_start),
         peak=peak,
         percentile=None if percentile is None else parse_percentile(percentile),
+        packets=inv.format not in _FOR_PEOPLE,
     )
     path = str(inv.ledger_path(for_reading=True))
     with _no_collections():
@@ -153,7 +155,7 @@ def _write(inv: Invocation, answer: "UsageReport", path: str) -> None:
     from netusage.render.formats import render
 
     question, settings = answer.question, inv.settings.report
-    people = inv.format in ("table", "markdown")
+    people = inv.format in _FOR_PEOPLE
     columns = _columns_for_people(answer) if people else list(_columns_for_programs(question))
     rows = _rows_for_people(answer) if people else (_row(row, question) for row in answer.rows)
     with inv.output() as out:

@@ -94,7 +94,7 @@ class Peak(NamedTuple):
 
 
 class Peaks(NamedTuple):
-    """The peaks of both directions; None where no rate is known."""
+    """The peaks of both directions; None where nothing came or went at a known rate."""
 
     rx: Peak | None = None
     tx: Peak | None = None

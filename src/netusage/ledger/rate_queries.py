@@ -1,31 +1,32 @@
 """Rates: the peak of a period, and the slots that percentiles are made of."""
 
 import itertools
-import json
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import add
 
+from netusage.ledger import fives
 from netusage.ledger.answers import LedgerState, Peak, Peaks
-from netusage.ledger.usage_queries import set_members, writing_temporary
+from netusage.ledger.chunks import DAY_S, LONGEST_S, decode, differences
+from netusage.ledger.usage_queries import Groups, minutes_from, set_members
 from netusage.model import MINUTE_S, QUARTER_S, US
 
 Slots = tuple[list[int], list[int]]
 
-_STRETCHES = """
-CREATE TEMP TABLE IF NOT EXISTS stretch (n INTEGER PRIMARY KEY, start_s INTEGER NOT NULL, end_s INTEGER NOT NULL)
+_PEAKS = """
+SELECT id, start_s, quarters, peak_rx, peak_tx FROM chunk
+WHERE interface_id = ? AND start_s > ? AND start_s < ? ORDER BY start_s
 """
-# Grouped in the order in which rows are met.
-_PEAKS_OF_QUARTERS = """
-SELECT m.g, s.n, m.interface_id, max(q.peak_rx), max(q.peak_tx) FROM stretch s CROSS JOIN member m
-CROSS JOIN quarter q ON q.interface_id = m.interface_id AND q.start_s >= s.start_s AND q.start_s < s.end_s
-GROUP BY s.n, m.interface_id
-"""
-_WHICH_QUARTER = """
-SELECT start_s FROM quarter WHERE interface_id = ? AND start_s >= ? AND start_s < ? AND {column} = ? ORDER BY start_s
-"""
+_PEAKS_OF_ONE = "SELECT quarters, peaks FROM chunk WHERE id = ?"
 _PEAK_OF_MINUTES = """
+SELECT m.g, start_s, peak_rx, peak_tx, minute.interface_id FROM minute
+CROSS JOIN member m ON m.interface_id = minute.interface_id WHERE start_s >= ? AND start_s < ?
+"""
+_WHICH_MINUTE = """
+SELECT start_s FROM minute WHERE start_s >= ? AND start_s < ? AND interface_id = ? AND {column} = ? ORDER BY start_s
+"""
+_MINUTES = """
 SELECT m.g, start_s, peak_rx, peak_tx, minute.interface_id FROM minute
 CROSS JOIN member m ON m.interface_id = minute.interface_id WHERE start_s >= ? AND start_s < ?
 """
@@ -42,15 +43,10 @@ _MINUTES = """
 SELECT m.g, start_s, rx_bytes, tx_bytes FROM minute t
 CROSS JOIN member m ON m.interface_id = t.interface_id WHERE start_s >= ? AND start_s < ?
 """
-# In the order of the primary key, which is how the rows are read.
-_QUARTERS = """
-SELECT m.g, m.interface_id, min(start_s), max(start_s), json_group_array(rx_bytes), json_group_array(tx_bytes)
-FROM member m CROSS JOIN quarter q ON q.interface_id = m.interface_id AND q.start_s >= ? AND q.start_s < ?
-GROUP BY m.interface_id
+_BYTES = """
+SELECT start_s, quarters, bytes FROM chunk
+WHERE interface_id = ? AND start_s > ? AND start_s < ? ORDER BY start_s
 """
-_QUARTERS_OF = (
-    "SELECT start_s FROM quarter WHERE interface_id = ? AND start_s >= ? AND start_s < ? ORDER BY start_s"
-)
 _SPANS = """
 SELECT g, start_us, end_us, rx_bytes, tx_bytes FROM member m
 CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
@@ -59,7 +55,7 @@ _COLUMNS = ("peak_rx", "peak_tx")
 
 
 def peaks(
-    connection: sqlite3.Connection, state: LedgerState, groups: Sequence[Sequence[int]], edges: Sequence[int]
+    connection: sqlite3.Connection, state: LedgerState, groups: Groups, edges: Sequence[int]
 ) -> list[list[Peaks]]:
     """See `LedgerReader.peaks`.
 
@@ -68,43 +64,71 @@ def peaks(
     """
     set_members(connection, groups)
     best: list[list[list[Peak | None]]] = [[[None, None] for _ in edges[1:]] for _ in groups]
-    _from_quarters(connection, state, edges, best)
+    inner = [_inner(start, end, state) for start, end in itertools.pairwise(edges)]
+    for g, ids in enumerate(groups):
+        _from_quarters(connection, ids, inner, best[g])
     _from_minutes(connection, state, edges, best)
     return [[Peaks(*pair) for pair in of_group] for of_group in best]
 
 
 def _from_quarters(
     connection: sqlite3.Connection,
-    state: LedgerState,
-    edges: Sequence[int],
-    best: list[list[list[Peak | None]]],
+    ids: Sequence[int],
+    inner: Sequence[tuple[int, int]],
+    best: list[list[Peak | None]],
 ) -> None:
     """The peaks of the whole, sealed quarters in each stretch, to the minute where that is kept."""
-    inner = [_inner(start, end, state) for start, end in itertools.pairwise(edges)]
-    set_stretches(connection, [(n, start, end) for n, (start, end) in enumerate(inner) if end > start])
-    # by group, stretch and way: the rate, and whose it was
-    highest: dict[tuple[int, int, int], tuple[int, int]] = {}
-    for g, n, interface, *rates in connection.execute(_PEAKS_OF_QUARTERS):
-        for way, rate in enumerate(rates):
-            if (g, n, way) not in highest or rate > highest[g, n, way][0]:
-                highest[g, n, way] = (rate, interface)
-    for (g, n, way), (rate, interface) in highest.items():
-        column = _COLUMNS[way]
-        (start_s,) = connection.execute(
-            _WHICH_QUARTER.format(column=column), (interface, *inner[n], rate)
-        ).fetchone()
-        where = (start_s, start_s + QUARTER_S, interface, rate)
-        minute = connection.execute(_WHICH_MINUTE.format(column=column), where).fetchone()
+    # by stretch and way: the rate, and in which chunk and which of its quarters it is
+    highest: dict[tuple[int, int], tuple[int, int, _Peaks, int, int]] = {}
+    starts = [start for start, _ in inner]
+    for interface_id in ids:
+        within = (interface_id, inner[0][0] - LONGEST_S, inner[-1][1])
+        for number, start_s, count, *most in connection.execute(_PEAKS, within).fetchall():
+            chunk = _Peaks(connection, number, start_s)
+            end_s = start_s + count * QUARTER_S
+            n = max(bisect_right(starts, start_s) - 1, 0)
+            while n < len(inner) and inner[n][0] < end_s:
+                low = max(inner[n][0] - start_s, 0) // QUARTER_S
+                high = (min(inner[n][1], end_s) - start_s) // QUARTER_S
+                for way in (0, 1) if high > low else ():
+                    known = highest[n, way][0] if (n, way) in highest else 0
+                    if most[way] <= known:
+                        continue
+                    rate = most[way] if (low, high) == (0, count) else chunk.highest(way, low, high)
+                    if rate > known:
+                        highest[n, way] = (rate, interface_id, chunk, low, high)
+                n += 1
+    for (n, way), (rate, interface_id, chunk, low, high) in highest.items():
+        start_s = chunk.when(way, low, high, rate)
+        where = (start_s, start_s + QUARTER_S, interface_id, rate)
+        minute = connection.execute(_WHICH_MINUTE.format(column=_COLUMNS[way]), where).fetchone()
         at_s, width_s = (minute[0], MINUTE_S) if minute else (start_s, QUARTER_S)
-        best[g][n][way] = Peak(rate, at_s, width_s, interface)
+        best[n][way] = Peak(rate, at_s, width_s, interface_id)
 
 
-def set_stretches(connection: sqlite3.Connection, rows: Sequence[tuple[int, int, int]]) -> None:
-    """Fill a temporary table with numbered stretches, UTC seconds."""
-    with writing_temporary(connection):
-        connection.execute(_STRETCHES)
-        connection.execute("DELETE FROM stretch")
-        connection.executemany("INSERT INTO stretch VALUES (?, ?, ?)", rows)
+class _Peaks:
+    """The peaks of one chunk, which are read when they are needed."""
+
+    def __init__(self, connection: sqlite3.Connection, number: int, start_s: int) -> None:
+        self._connection = connection
+        self._number = number
+        self._start_s = start_s
+        self._columns: tuple[Sequence[int], Sequence[int]] | None = None
+
+    def _read(self, way: int) -> Sequence[int]:
+        if self._columns is None:
+            count, pair = self._connection.execute(_PEAKS_OF_ONE, (self._number,)).fetchone()
+            self._columns = decode(pair, count)
+        return self._columns[way]
+
+    def highest(self, way: int, low: int, high: int) -> int:
+        """The highest in some quarters, numbered from the start of the chunk."""
+        return max(self._read(way)[low:high])
+
+    def when(self, way: int, low: int, high: int, rate: int) -> int:
+        """The first of some quarters that has this rate, UTC seconds."""
+        place = low + list(self._read(way)[low:high]).index(rate)
+        return self._start_s + place * QUARTER_S
 
 
 def _inner(start_s: int, end_s: int, state: LedgerState) -> tuple[int, int]:
@@ -133,51 +157,109 @@ def _from_minutes(
             pair = best[g][bisect_right(edges, start_s) - 1]
             for way, rate in ((0, rx), (1, tx)):
                 known = pair[way]
-                if known is None or rate > known.rate:
+                if rate > (known.rate if known else 0):
                     pair[way] = Peak(rate, start_s, MINUTE_S, interface)
 
 
 def slots(
-    connection: sqlite3.Connection, groups: Sequence[Sequence[int]], start_s: int, end_s: int, width_s: int
+    connection: sqlite3.Connection,
+    state: LedgerState,
+    groups: Groups,
+    stretch: tuple[int, int],
+    width_s: int,
 ) -> list[Slots]:
     """See `LedgerReader.slots`; estimated stretches are spread over the slots in proportion to time."""
+    start_s, end_s = stretch
     set_members(connection, groups)
     count = max(end_s - start_s, 0) // width_s
     found: list[Slots] = [([0] * count, [0] * count) for _ in groups]
-    minutes_from = start_s
+    read = _quarters if width_s == QUARTER_S else _fives
+    for ids, into in zip(groups, found, strict=True):
+        for at_s, *columns in read(connection, state, ids, start_s, end_s):
+            _place(into, (at_s - start_s) // width_s, columns)
     if width_s == QUARTER_S:
-        sealed = connection.execute("SELECT sealed_until_s FROM ledger").fetchone()[0]
-        _add_quarters(connection, found, start_s, end_s)
-        minutes_from = max(sealed, start_s)
-    if len(groups) == 1:
-        first = (minutes_from - start_s) // width_s
-        rows = [(n, start_s + n * width_s, start_s + (n + 1) * width_s) for n in range(first, count)]
-        set_stretches(connection, rows)
-        minutes = connection.execute(_SLOTS_OF_ONE.format(ids=", ".join(map(str, groups[0]))))
+        by_minute = [(max(start_s, state.sealed_until_s), end_s)]
     else:
-        minutes = connection.execute(_MINUTES, (minutes_from, end_s))
-    for g, at_s, rx, tx in minutes:
-        place = (at_s - start_s) // width_s
-        found[g][0][place] += rx
-        found[g][1][place] += tx
+        low, high = _noted(state, start_s, end_s)
+        by_minute = [(start_s, low), (high, end_s)] if high > low else [(start_s, end_s)]
+    for piece in by_minute:
+        for g, at_s, rx, tx in connection.execute(_MINUTES, piece):
+            place = (at_s - start_s) // width_s
+            found[g][0][place] += rx
+            found[g][1][place] += tx
     for g, *span in connection.execute(_SPANS, (end_s * US, start_s * US)):
         _spread(found[g], span, start_s, width_s)
     return found
 
 
-def _add_quarters(connection: sqlite3.Connection, found: list[Slots], start_s: int, end_s: int) -> None:
-    """Add quarters of an hour, interface by interface as whole columns."""
-    for g, interface, first, last, *columns in connection.execute(_QUARTERS, (start_s, end_s)).fetchall():
-        numbers = [json.loads(column) for column in columns]
-        place, length = (first - start_s) // QUARTER_S, len(numbers[0])
-        if (last - first) // QUARTER_S + 1 == length:
-            for into, values in zip(found[g], numbers, strict=True):
-                into[place : place + length] = map(add, into[place : place + length], values)
-            continue
-        times = connection.execute(_QUARTERS_OF, (interface, start_s, end_s)).fetchall()
-        for (at_s,), rx, tx in zip(times, *numbers, strict=True):
-            found[g][0][(at_s - start_s) // QUARTER_S] += rx
-            found[g][1][(at_s - start_s) // QUARTER_S] += tx
+def _place(into: Slots, place: int, columns: Sequence[Sequence[int]]) -> None:
+    """Add columns to the slots from `place` on, as far as there are any."""
+    for slots_, column in zip(into, columns, strict=True):
+        low = max(place, 0)
+        more = column[low - place : max(len(slots_) - place, 0)]
+        slots_[low : low + len(more)] = map(add, slots_[low : low + len(more)], more)
+
+
+def _noted(state: LedgerState, start_s: int, end_s: int) -> tuple[int, int]:
+    """Which whole days of a stretch have their five minutes noted."""
+    low = max(start_s, minutes_from(state))
+    high = min(end_s, state.sealed_until_s)
+    return -(-low // DAY_S) * DAY_S, high // DAY_S * DAY_S
+
+
+def _fives(
+    connection: sqlite3.Connection, state: LedgerState, ids: Sequence[int], start_s: int, end_s: int
+) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
+    """Five minutes by columns: where each begins, and its received and sent bytes."""
+    low, high = _noted(state, start_s, end_s)
+    for interface_id in ids:
+        yield from fives.read(connection, interface_id, low, high)
+
+
+def _quarters(
+    connection: sqlite3.Connection, _state: LedgerState, ids: Sequence[int], start_s: int, end_s: int
+) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
+    """Quarters by columns: where each begins, and its received and sent bytes.
+
+    Chunks of the same quarters are added up as they are, many numbers in one: a sum of running totals is the running
+    total of the sums.
+    """
+    alike: dict[tuple[int, int], _Together] = {}
+    for interface_id in ids:
+        for at_s, quarters, pair in connection.execute(_BYTES, (interface_id, start_s - LONGEST_S, end_s)):
+            alike.setdefault((at_s, quarters), _Together(quarters)).add(pair)
+    for (at_s, _), together in alike.items():
+        yield at_s, *together.columns()
+
+
+class _Together:
+    """The sum of pairs of columns of one length that hold running totals."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._sums: dict[int, int] = {}  # by the length of the pair, the pair as one number
+        self._most: dict[int, int] = {}
+        self._apart: list[list[int]] = []
+
+    def add(self, pair: bytes) -> None:
+        """Add a pair."""
+        columns = decode(pair, self._count)
+        length = len(pair)
+        most = self._most.get(length, 0) + max(column[-1] for column in columns)
+        if most >> 8 * length // (2 * self._count):  # it would run over into the number beside it
+            self._apart.append([n for column in columns for n in column])
+            return
+        self._most[length] = most
+        self._sums[length] = self._sums.get(length, 0) + int.from_bytes(pair, "little")
+
+    def columns(self) -> tuple[list[int], list[int]]:
+        """What was counted in each quarter."""
+        parts = [decode(sum_.to_bytes(length, "little"), self._count) for length, sum_ in self._sums.items()]
+        parts += [(own[: self._count], own[self._count :]) for own in self._apart]
+        first, *others = [[differences(column) for column in pair] for pair in parts]
+        for other in others:
+            first = [list(map(add, a, b)) for a, b in zip(first, other, strict=True)]
+        return first[0], first[1]
 
 
 def _spread(into: Slots, span: Sequence[int], start_s: int, width_s: int) -> None:

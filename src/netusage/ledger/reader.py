@@ -1,6 +1,6 @@
 """The ledger for those who ask: one consistent snapshot, whoever records meanwhile; the file is never changed.
 
-Sums over periods are in `usage_queries`, rates in `rate_queries`, the busiest periods in `busiest`.
+Sums over periods are in `usage_queries`, rates in `rate_queries`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ _SINCE_BOOT = """
 SELECT e.interface_id, e.recorded_rx_bytes, e.recorded_tx_bytes, e.recorded_rx_packets, e.recorded_tx_packets
 FROM epoch e JOIN place p ON p.id = e.place_id WHERE p.boot_id = ?
 """
-_FIRST_OF_INTERFACE = """
-SELECT min((SELECT min(start_s) FROM quarter WHERE interface_id = i.id)),
-  max((SELECT max(start_s) FROM quarter WHERE interface_id = i.id)) + 900 FROM interface i
+_FIRST_AND_LAST = """
+SELECT min((SELECT min(start_s) FROM chunk WHERE interface_id = i.id)),
+  max((SELECT start_s + quarters * 900 FROM chunk WHERE interface_id = i.id ORDER BY start_s DESC LIMIT 1))
+FROM interface i
 """
 # In halves, so that no sum overflows.
 _SPANS = """
@@ -142,7 +143,7 @@ class LedgerReader:
 
         The end may lie ahead of the present: a clock that went wrong has written there.
         """
-        first, last = self._all(_FIRST_OF_INTERFACE)[0]
+        first, last = self._all(_FIRST_AND_LAST)[0]
         found = [first, last]
         found += self._all(
             "SELECT min(start_s), max(start_s) + 60 FROM minute WHERE start_s >= ?", self.state.sealed_until_s
@@ -170,7 +171,9 @@ class LedgerReader:
             for row in self._all(_INTERFACES)
         ]
 
-    def usage(self, groups: Sequence[Sequence[int]], edges: Sequence[int]) -> list[list[Usage]]:
+    def usage(
+        self, groups: Sequence[Sequence[int]], edges: Sequence[int], *, packets: bool = True
+    ) -> list[list[Usage]]:
         """What groups of interfaces counted between every two neighbouring edges.
 
         Parts of one stretch add up exactly to the whole of it, whatever the edges are.
@@ -178,12 +181,13 @@ class LedgerReader:
         Args:
             groups: numbers of interfaces; none may be in two groups.
             edges: ascending UTC seconds, multiples of 60.
+            packets: without them, which are 0 then, half as much has to be read.
 
         Returns:
             For each group, one `Usage` less than there are edges.
         """
         with self.reading() as connection:
-            return usage_queries.usage(connection, self.state, groups, edges)
+            return usage_queries.usage(connection, self.state, groups, edges, packets=packets)
 
     def peaks(self, groups: Sequence[Sequence[int]], edges: Sequence[int]) -> list[list[Peaks]]:
         """The highest rate of any one interface of each group between every two edges; arguments as for `usage`."""
@@ -209,23 +213,24 @@ class LedgerReader:
         from netusage.ledger import rate_queries  # noqa: PLC0415  # most questions do without
 
         with self.reading() as connection:
-            return rate_queries.slots(connection, groups, start_s, end_s, width_s)
+            return rate_queries.slots(connection, self.state, groups, (start_s, end_s), width_s)
 
-    def busiest(self, ids: Sequence[int], edges: Sequence[int], count: int) -> list[tuple[int, Usage]]:
+    def busiest(
+        self, ids: Sequence[int], edges: Sequence[int], count: int, *, packets: bool = True
+    ) -> list[tuple[int, Usage]]:
         """The `count` periods with the most bytes in both directions, the busiest first.
 
         Args:
             ids: numbers of interfaces, taken together.
             edges: as for `usage`.
             count: how many.
+            packets: as for `usage`.
 
         Returns:
             The number of the period (of the edge at which it starts) and its usage; none without bytes.
         """
-        from netusage.ledger import busiest  # noqa: PLC0415  # most questions do without
-
         with self.reading() as connection:
-            return busiest.busiest(connection, self.state, ids, edges, count)
+            return usage_queries.busiest(connection, self.state, ids, edges, count, packets=packets)
 
     def spans(self, since_us: int, until_us: int) -> list[SpanRecord]:
         """The estimated stretches that overlap [since, until)."""
@@ -291,6 +296,9 @@ class LedgerReader:
         if not rows:
             hint = "start recording with: netusage daemon (or netusage track)"
             raise NoDataError(f"nothing has been recorded in the ledger {self.path} yet", hint=hint)
+        if version < schema.VERSION:
+            hint = "a recorder brings it up to date when it starts: netusage daemon"
+            raise LedgerError(f"the ledger {self.path} was written by an older netusage", hint=hint)
         return LedgerState(*rows[0])
 
     def _all(self, sql: str, *values: Any) -> list[Any]:

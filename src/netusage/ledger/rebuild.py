@@ -1,8 +1,9 @@
 """Making a sound ledger of rows that were rescued: what follows from other rows is computed anew.
 
-The entries (quarters, minutes after the last sealed quarter, spans) decide what is recorded. Totals and odometers
-follow from them. Where the epochs say that more was counted than there are entries, the difference is lost: the
-epochs begin to count later by that much, and a gap declares it. Where they say less, an epoch is added for the rest.
+The entries (quarters, minutes after the last sealed quarter, spans) decide what is recorded. All totals follow from
+them. Where the epochs say that more was counted than there are entries, and the running totals on both sides of a lost
+chunk tell how much was in it, an estimated stretch takes its place. What is missing then is lost: the epochs begin to
+count later by that much, and a gap declares it. Where the epochs say less, one is added for the rest.
 """
 
 import contextlib
@@ -13,55 +14,45 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from netusage.ledger.rescue import Lost
-from netusage.ledger.schema import ODOMETER_S
+from netusage.ledger import chunks, fives
+from netusage.ledger.rescue import Lost, LostChunk
 from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Counters, GapKind
 
 _MOST_STRETCHES = 200  # that are declared one by one
 _AT_ONCE = 5000
-_DAY_S = 86_400
+_CHUNKS_AT_ONCE = 50
 
 _COLUMNS = Counters._fields
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
 _RECORDED = ", ".join(f"coalesce(sum(recorded_{column}), 0)" for column in _COLUMNS)
 _PARTS = (
-    ("interface", "interface_id", ("epoch", "minute", "quarter", "span")),
+    ("interface", "interface_id", ("epoch", "minute", "chunk", "span")),
     ("place", "place_id", ("epoch", "run")),
 )
-_ODOMETERS = f"""
-INSERT INTO odometer
-SELECT interface_id, (cell + 1) * {ODOMETER_S},
-  {", ".join(f"sum({column}) OVER (PARTITION BY interface_id ORDER BY cell)" for column in _COLUMNS)}
-FROM (SELECT interface_id, start_s / {ODOMETER_S} AS cell,
-  {", ".join(f"sum({column}) AS {column}" for column in _COLUMNS)} FROM quarter GROUP BY interface_id, cell)
-WHERE (cell + 1) * {ODOMETER_S} <= (SELECT sealed_until_s FROM ledger)
-"""  # noqa: S608  # fixed texts, here and below
 _OF_MINUTES = f"""
 SELECT interface_id, start_s / {QUARTER_S} * {QUARTER_S} AS quarter_s, {_SUMS}, max(peak_rx), max(peak_tx)
 FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY interface_id, quarter_s
 """  # noqa: S608
-_KEPT_QUARTERS = f"""
-SELECT q.interface_id, q.start_s, {", ".join(f"q.{column}" for column in _COLUMNS)}, q.peak_rx, q.peak_tx
-FROM interface i CROSS JOIN quarter q ON q.interface_id = i.id AND q.start_s >= ? AND q.start_s < ?
-"""  # noqa: S608
-_NEWEST_QUARTER = """
-SELECT max(start_s) FROM quarter
-WHERE start_s >= ? AND start_s < ? AND (rx_bytes OR tx_bytes OR rx_packets OR tx_packets)
-"""
 _ENTRIES = f"""
 SELECT {_SUMS} FROM (
-  SELECT {", ".join(_COLUMNS)} FROM quarter WHERE interface_id = ?1
-  UNION ALL SELECT {", ".join(_COLUMNS)} FROM span WHERE interface_id = ?1
+  SELECT {", ".join(_COLUMNS)} FROM span WHERE interface_id = ?1
   UNION ALL SELECT {", ".join(_COLUMNS)} FROM minute
     WHERE interface_id = ?1 AND start_s >= (SELECT sealed_until_s FROM ledger))
 """  # noqa: S608
 _WRONG_CHANGES = """
-SELECT kind, part, key FROM (
-  SELECT kind, part, key, change, row_number() OVER (PARTITION BY change) AS nth FROM (
-    SELECT 'quarter' AS kind, interface_id AS part, start_s AS key, change FROM quarter
-    UNION ALL SELECT 'span', 0, id, change FROM span))
+SELECT kind, id FROM (
+  SELECT kind, id, change, row_number() OVER (PARTITION BY change) AS nth FROM (
+    SELECT 'chunk' AS kind, id, change FROM chunk UNION ALL SELECT 'span', id, change FROM span))
 WHERE nth > 1 OR change < 1 OR change > ?
 """
+
+
+class _Hole(NamedTuple):
+    """Where chunks are missing, UTC seconds, and by how much the running totals go up there."""
+
+    start_s: int
+    end_s: int
+    counted: Counters
 
 
 class Adjusted(NamedTuple):
@@ -82,6 +73,7 @@ class Rebuild:
     Args:
         connection: the fresh ledger, open for writing, inside a transaction.
         lost: the keys that could not be rescued.
+        lost_chunks: what is known of the chunks among them.
         doubtful: tables of which rows are missing.
         now_us: the present, UTC microseconds.
         boot_id: the running boot.
@@ -95,13 +87,17 @@ class Rebuild:
         self,
         connection: sqlite3.Connection,
         lost: Sequence[Lost],
-        doubtful: AbstractSet[str],
+        lost_chunks: Sequence[LostChunk],
         *,
+        doubtful: AbstractSet[str],
         now_us: int,
         boot_id: str,
     ) -> None:
+        self._connection = connection
         self._execute = connection.execute
         self._lost = lost
+        self._lost_chunks = lost_chunks
+        self._holes: dict[int, list[_Hole]] = {}
         self._doubtful = doubtful
         self._boot_id = boot_id
         self._now_us = now_us
@@ -113,13 +109,13 @@ class Rebuild:
         """Make everything sound."""
         self._stand_ins()
         self._own_row()
+        self._chunks()
         self._quarters()
-        self._change_numbers()
-        made = self._execute(_ODOMETERS).rowcount
-        self._note("computed {} odometers anew", made)
+        self._fives()
         self._epochs()
         for number, name in self._execute("SELECT id, name FROM interface ORDER BY id").fetchall():
             self._reconcile(number, name)
+        self._change_numbers()
         self._close_epochs_without_baseline()
 
     def _note(self, text: str, count: int) -> None:
@@ -147,7 +143,7 @@ class Rebuild:
             return
         name, reason = f"unknown-{number}", "its name could not be read; repaired"
         seen = self._execute(
-            "SELECT min(start_s), max(start_s) FROM quarter WHERE interface_id = ?", (number,)
+            "SELECT min(start_s), max(start_s) FROM chunk WHERE interface_id = ?", (number,)
         ).fetchone()
         seen_us = [self._now_us if at is None else at * US for at in seen]
         self._execute(
@@ -161,8 +157,7 @@ class Rebuild:
         row = self._execute(
             "SELECT identity, created_us, change, sealed_until_s, minutes_from_s FROM ledger"
         ).fetchone()
-        newest = self._execute("SELECT max(start_s) FROM quarter").fetchone()[0]
-        least = 0 if newest is None else newest + QUARTER_S
+        least = self._execute("SELECT max(start_s + quarters * 900) FROM chunk").fetchone()[0] or 0
         if row is None:
             row = (str(uuid.uuid4()), self._now_us, 0, least, least)
             self.notes.append("the ledger's own row was lost; it has a new identity")
@@ -173,7 +168,52 @@ class Rebuild:
             "INSERT INTO ledger VALUES (1, ?, ?, ?, ?, ?)", (row[0], row[1], row[2], sealed, minutes_from)
         )
 
-    # ---- Quarters -----------------------------------------------------------------------------------------------
+    # ---- Chunks and quarters ------------------------------------------------------------------------------------
+
+    def _chunks(self) -> None:
+        """No chunk overlaps another, and each begins with the running totals of those before it."""
+        dropped = wrong = 0
+        for number in self._interfaces():
+            after = running = tuple(ZERO)
+            end_s: int | None = None
+            heads = self._execute("SELECT id FROM chunk WHERE interface_id = ? ORDER BY start_s", (number,))
+            for (row,) in heads.fetchall():
+                (chunk,) = chunks.load(self._connection, "WHERE id = ?", (row,))
+                if end_s is not None and chunk.start_s < end_s:
+                    self._execute("DELETE FROM chunk WHERE id = ?", (row,))
+                    dropped += 1
+                    continue
+                missing = [now - then for now, then in zip(chunk.before, after, strict=True)]
+                if any(missing) and min(missing) >= 0:
+                    self._hole(number, (end_s, chunk.start_s), Counters(*missing))
+                after, end_s = chunk.after, chunk.end_s
+                if chunk.before != running:
+                    chunk.before = running
+                    chunk.save(self._connection)
+                    wrong += 1
+                running = chunk.after
+        self._note("left out {} chunks of quarters that overlap others", dropped)
+        self._note("computed the running totals of {} chunks anew", wrong)
+
+    def _interfaces(self) -> list[int]:
+        return [row[0] for row in self._execute("SELECT id FROM interface ORDER BY id").fetchall()]
+
+    def _hole(self, number: int, between: tuple[int | None, int], counted: Counters) -> None:
+        """Note a jump of the running totals, as near to the lost chunk as that is known."""
+        low, high = between
+        inside = [
+            lost
+            for lost in self._lost_chunks
+            if lost.interface_id == number and lost.start_s < high and (low is None or lost.start_s >= low)
+        ]
+        if inside:
+            low = min(lost.start_s for lost in inside)
+            high = min(high, max(lost.end_s for lost in inside))
+        elif low is None:
+            sql = "SELECT first_seen_us FROM interface WHERE id = ?"
+            low = min(self._execute(sql, (number,)).fetchone()[0] // US, high - QUARTER_S)
+        if low < high:
+            self._holes.setdefault(number, []).append(_Hole(low, high, counted))
 
     def _quarters(self) -> None:
         """Where minutes are kept, a quarter is the sum of them; where some of them were lost, the larger one stands."""
@@ -182,11 +222,12 @@ class Rebuild:
         made, kept_until = 0, begin
         first = self._execute("SELECT min(start_s) FROM minute WHERE start_s >= ?", (begin,)).fetchone()[0]
         first = sealed if first is None else first // QUARTER_S * QUARTER_S
-        without = self._execute(_NEWEST_QUARTER, (begin, min(first, sealed))).fetchone()[0]
-        if without is not None:
-            kept_until = without + QUARTER_S
-        for start_s in range(first, sealed, _DAY_S):
-            of_day = self._quarters_between(start_s, min(start_s + _DAY_S, sealed))
+        for number in self._interfaces():
+            for at_s, *counted, _, _ in chunks.between(self._connection, number, begin, min(first, sealed)):
+                if any(counted):
+                    kept_until = max(kept_until, at_s + QUARTER_S)
+        for start_s in range(first, sealed, chunks.DAY_S):
+            of_day = self._quarters_between(start_s, min(start_s + chunks.DAY_S, sealed))
             made += of_day[0]
             kept_until = max(kept_until, of_day[1])
         self._execute("UPDATE ledger SET minutes_from_s = max(minutes_from_s, ?)", (kept_until,))
@@ -197,12 +238,16 @@ class Rebuild:
     def _quarters_between(self, start_s: int, end_s: int) -> tuple[int, int]:
         """How many were taken from their minutes, and the end of the last one that stands without them."""
         of_minutes = {row[:2]: row[2:] for row in self._execute(_OF_MINUTES, (start_s, end_s))}
-        quarters = {row[:2]: row[2:] for row in self._execute(_KEPT_QUARTERS, (start_s, end_s))}
+        quarters = {
+            (number, at_s): tuple(numbers)
+            for number in self._interfaces()
+            for at_s, *numbers in chunks.between(self._connection, number, start_s, end_s)
+        }
         minutes_lost = "minute" in self._doubtful
         made = kept_until = 0
-        for key in of_minutes.keys() | quarters.keys():
+        for key in sorted(of_minutes.keys() | quarters.keys()):
             minutes, quarter = of_minutes.get(key), quarters.get(key)
-            if minutes == quarter or (minutes is None and quarter is not None and not any(quarter)):
+            if minutes == quarter or not any((*(minutes or ()), *(quarter or ()))):
                 continue
             if minutes is None or (
                 quarter is not None
@@ -211,19 +256,23 @@ class Rebuild:
             ):
                 kept_until = max(kept_until, key[1] + QUARTER_S)
                 continue
-            self._execute(
-                "INSERT OR REPLACE INTO quarter VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)", (*key, *minutes)
-            )
+            chunks.add(self._connection, key[0], (key[1], *minutes), 0, instead=True)
             made += 1
         return made, kept_until
+
+    def _fives(self) -> None:
+        """The five minutes of the days whose minutes are kept."""
+        sql = f"""SELECT DISTINCT start_s / {chunks.DAY_S} * {chunks.DAY_S} AS day FROM minute
+                  WHERE day + {chunks.DAY_S} <= (SELECT sealed_until_s FROM ledger)"""  # noqa: S608
+        for (day_s,) in self._execute(sql).fetchall():
+            fives.note(self._connection, day_s)
 
     def _change_numbers(self) -> None:
         """Every entry has a number of its own that was given."""
         last = self._execute("SELECT change FROM ledger").fetchone()[0]
-        for table, part, key in self._execute(_WRONG_CHANGES, (last,)).fetchall():
+        for table, row in self._execute(_WRONG_CHANGES, (last,)).fetchall():
             last += 1
-            condition = "interface_id = ? AND start_s = ?" if table == "quarter" else "? = 0 AND id = ?"
-            self._execute(f"UPDATE {table} SET change = ? WHERE {condition}", (last, part, key))  # noqa: S608
+            self._execute(f"UPDATE {table} SET change = ? WHERE id = ?", (last, row))  # noqa: S608
         self._execute("UPDATE ledger SET change = ?", (last,))
 
     # ---- Epochs and totals --------------------------------------------------------------------------------------
@@ -241,8 +290,13 @@ class Rebuild:
     def _reconcile(self, number: int, name: str) -> None:
         """Make epochs and entries of one interface agree, and its totals with them."""
         entries = Counters(*(value or 0 for value in self._execute(_ENTRIES, (number,)).fetchone()))
+        for chunk in chunks.load(
+            self._connection, "WHERE interface_id = ? ORDER BY start_s DESC LIMIT 1", (number,)
+        ):
+            entries = entries.plus(Counters(*chunk.after))
         sql = f"SELECT {_RECORDED} FROM epoch WHERE interface_id = ?"  # noqa: S608
         recorded = Counters(*self._execute(sql, (number,)).fetchone())
+        entries = entries.plus(self._fill_holes(number, recorded, entries))
         lost = Counters(*(max(a - b, 0) for a, b in zip(recorded, entries, strict=True)))
         surplus = Counters(*(max(b - a, 0) for a, b in zip(recorded, entries, strict=True)))
         if not lost.is_zero:
@@ -254,6 +308,26 @@ class Rebuild:
             self.adjusted.append(Adjusted(name, lost, surplus))
         sets = ", ".join(f"{column} = ?" for column in _COLUMNS)
         self._execute(f"UPDATE interface SET {sets} WHERE id = ?", (*entries, number))  # noqa: S608
+
+    def _fill_holes(self, number: int, recorded: Counters, entries: Counters) -> Counters:
+        """Let estimated stretches stand for lost chunks, as far as their bytes are missing; what they sum up to."""
+        filled, made = ZERO, 0
+        for hole in self._holes.get(number, ()):
+            known = ZERO  # what its minutes have given back
+            for _, *numbers, _, _ in chunks.between(self._connection, number, hole.start_s, hole.end_s):
+                known = known.plus(Counters(*numbers))
+            missing = [a - b - c for a, b, c in zip(recorded, entries, filled, strict=True)]
+            counted = Counters(
+                *(max(min(a - b, c), 0) for a, b, c in zip(hole.counted, known, missing, strict=True))
+            )
+            if counted.is_zero:
+                continue
+            row = (number, hole.start_s * US, hole.end_s * US, *counted, "repair")
+            self._execute("INSERT INTO span VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, 0)", row)
+            filled = filled.plus(counted)
+            made += 1
+        self._note("{} estimated stretches stand for lost chunks of quarters", made)
+        return filled
 
     def _begin_later(self, number: int, lost: Counters) -> None:
         """Let epochs count from later on, those first that lived when rows were lost."""
@@ -297,12 +371,14 @@ class Rebuild:
         first, last = self._execute(sql, (number,)).fetchone()
         read_us = self._execute("SELECT max(last_us) FROM run").fetchone()[0]
         last = max(last, read_us or last, first + MINUTE_S * US)
-        found = []
-        for lost in self._lost:
-            if (lost.table == "quarter" and lost.part == number) or lost.table == "minute":
-                low, high = max(lost.first * US, first), min((lost.last + 1) * US, last)
-                if high > low:
-                    found.append((low, high))
+        found = [(lost.first * US, (lost.last + 1) * US) for lost in self._lost if lost.table == "minute"]
+        found += [
+            (chunk.start_s * US, chunk.end_s * US)
+            for chunk in self._lost_chunks
+            if chunk.interface_id == number
+        ]
+        found = [(max(low, first), min(high, last)) for low, high in found]
+        found = [(low, high) for low, high in found if high > low]
         return found if 0 < len(found) <= _MOST_STRETCHES else [(first, last)]
 
     def _add_epoch(self, number: int, surplus: Counters) -> None:
@@ -354,7 +430,8 @@ def insert(
     """
     refused = 0
     source = iter(rows)
-    while some := list(itertools.islice(source, _AT_ONCE)):
+    at_once = _CHUNKS_AT_ONCE if table == "chunk" else _AT_ONCE
+    while some := list(itertools.islice(source, at_once)):
         tick()
         sql = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(some[0]))})"  # noqa: S608
         try:

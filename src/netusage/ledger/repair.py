@@ -175,15 +175,21 @@ def _copy(path: str, source: sqlite3.Connection, fresh: str, present: _Present) 
         for name, table in TABLES.items():
             if name == "minute":  # the first of the large ones
                 _set_bounds(rescue, target)
-            parts = _interfaces(target) if table.part else ()
-            saved[name], refused = insert(target, name, rescue.rows(table, parts), present.tick)
+            saved[name], refused = insert(target, name, rescue.rows(table), present.tick)
             if refused + rescue.senseless.get(name, 0):
                 left_out[name] = refused + rescue.senseless.get(name, 0)
-        if not saved["interface"] + saved["quarter"] + saved["minute"] + saved["epoch"]:
+        if not saved["interface"] + saved["chunk"] + saved["minute"] + saved["epoch"]:
             hint = "the recorder sets it aside when it starts, and begins a new one"
             raise LedgerCorruptError(f"nothing can be read of the ledger {path}", hint=hint)
         doubtful = {lost.table for lost in rescue.lost} | left_out.keys()
-        rebuild = Rebuild(target, rescue.lost, doubtful, now_us=now_us, boot_id=present.boot_id)
+        rebuild = Rebuild(
+            target,
+            rescue.lost,
+            rescue.chunks,
+            doubtful=doubtful,
+            now_us=now_us,
+            boot_id=present.boot_id,
+        )
         rebuild.run()
         target.execute("COMMIT")
     finally:
@@ -210,13 +216,6 @@ def _set_bounds(rescue: Rescue, target: sqlite3.Connection) -> None:
     sealed = target.execute("SELECT max(sealed_until_s) FROM ledger").fetchone()[0]
     if sealed is not None:
         rescue.newest_s = max(rescue.newest_s, int(sealed))
-
-
-def _interfaces(target: sqlite3.Connection) -> list[int]:
-    sql = (
-        "SELECT id FROM interface UNION SELECT interface_id FROM epoch UNION SELECT interface_id FROM minute"
-    )
-    return [row[0] for row in target.execute(sql)]
 
 
 def _prove(fresh: str) -> None:

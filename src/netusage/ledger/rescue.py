@@ -5,19 +5,22 @@ down to it; what lies between is tried in steps that are smaller than a page. Ro
 are left out as well: a page may be overwritten with anything.
 """
 
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from operator import gt, itemgetter, lt
 from typing import Any, NamedTuple
 
+from netusage.ledger.chunks import LONGEST_S, checksum
 from netusage.model import MINUTE_S, QUARTER_S
 
 # More keys than the pages below one damaged page hold; at the end of a table nothing says where the damage ends.
 _ROWS_BELOW_A_PAGE = 1 << 15
 _LAST_KEY = (1 << 62) - 1
 _ONLY_INT = {int}
+_HEAD = "SELECT interface_id, start_s, quarters FROM chunk WHERE id = ?"
 
 Row = tuple[Any, ...]
 
@@ -26,20 +29,18 @@ Row = tuple[Any, ...]
 class Table:
     """How one table is read and checked.
 
-    key: the column that the table is ordered by, within `part` where there is one.
+    key: the column that the table is ordered by.
     tie: the column that orders rows of one key, where there are several.
-    part: a column before the key; such a table is read for one value of it after the other.
     step: keys are multiples of it.
     stride: fewer steps than a page of the table holds.
-    columns: their names and types, "i" for an integer, "n" for one that is not negative, "t" for text; "?" for a
-        value that may be missing.
+    columns: their names and types, "i" for an integer, "n" for one that is not negative, "t" for text, "b" for bytes;
+        "?" for a value that may be missing.
     """
 
     name: str
     key: str
     columns: dict[str, str]
     tie: str = ""
-    part: str = ""
     step: int = 1
     stride: int = 8
 
@@ -160,12 +161,13 @@ TABLES = {
             stride=4,
         ),
         Table(
-            "quarter",
-            "start_s",
-            {"interface_id": "n", "start_s": "n"} | _COUNTERS | _PEAKS | {"change": "n"},
-            part="interface_id",
-            step=QUARTER_S,
-            stride=32,
+            "chunk",
+            "id",
+            {"id": "n", "interface_id": "n", "start_s": "n", "quarters": "n"}
+            | _COUNTERS
+            | _PEAKS
+            | {"change": "n", "bytes": "b", "packets": "b", "peaks": "b", "crc": "n"},
+            stride=1,
         ),
         Table(
             "span",
@@ -179,12 +181,19 @@ TABLES = {
 
 
 class Lost(NamedTuple):
-    """Keys that could not be read: of which table, from and to (inclusive), and of which part, 0 without parts."""
+    """Keys that could not be read: of which table, from and to (inclusive)."""
 
     table: str
     first: int
     last: int
-    part: int = 0
+
+
+class LostChunk(NamedTuple):
+    """A chunk whose columns could not be read, and whose beginning could: whose it is, and from when to when."""
+
+    interface_id: int
+    start_s: int
+    end_s: int
 
 
 class Rescue:
@@ -198,6 +207,7 @@ class Rescue:
         lost: the keys that could not be read.
         newest_s: UTC seconds after which no entry can be; `latest_s` unless it is set.
         senseless: by table, how many rows were read and make no sense.
+        chunks: those of the lost ones of which that much is known.
     """
 
     def __init__(self, connection: sqlite3.Connection, latest_s: int) -> None:
@@ -208,24 +218,21 @@ class Rescue:
         self.newest_s = latest_s
         self.lost: list[Lost] = []
         self.senseless: dict[str, int] = {}
+        self.chunks: list[LostChunk] = []
 
     def begin_at(self, earliest_s: int) -> None:
         """Say when the record begins, UTC seconds: nothing is looked for behind damage before that."""
         self._earliest_s = min(max(earliest_s, 0), self._latest_s)
 
-    def rows(self, table: Table, parts: Iterable[int] = ()) -> Iterator[Row]:
-        """Every row that can be read and makes sense, in no order; around damage one may come twice.
-
-        Args:
-            table: which.
-            parts: values of its `part` column to look for, besides those that are met.
-        """
-        for part in self._parts(table, parts) if table.part else [0]:
-            for row in self._between(table, part, 0, _LAST_KEY // table.step):
-                if self._is_sensible(table, row):
-                    yield row
-                else:
-                    self.senseless[table.name] = self.senseless.get(table.name, 0) + 1
+    def rows(self, table: Table) -> Iterator[Row]:
+        """Every row that can be read and makes sense, in no order; around damage one may come twice."""
+        for row in self._between(table, 0, _LAST_KEY // table.step):
+            if self._is_sensible(table, row):
+                yield row
+                continue
+            self.senseless[table.name] = self.senseless.get(table.name, 0) + 1
+            if table.name == "chunk":
+                self._look_at_chunks(row[0], row[0])
 
     def _is_sensible(self, table: Table, row: Row) -> bool:
         """Types and signs as the table wants them; entries at times at which there can be one."""
@@ -236,59 +243,55 @@ class Rescue:
             return False
         if table.name == "span":
             return bool(row[2] < row[3])
+        if table.name == "chunk":
+            return self._is_sound(row)
         if table.step > 1:
             at = int(row[table.key_place])
             return at % table.step == 0 and at <= self.newest_s
         return True
 
-    def _parts(self, table: Table, known: Iterable[int]) -> list[int]:
-        """The values of the part column: those that are known, and those that are found one after the other."""
-        found = set(known)
-        sql = f"SELECT min({table.part}) FROM {table.name} WHERE {table.part} > ?"  # noqa: S608  # fixed names
-        after = 0
-        while True:
-            try:
-                value = self._connection.execute(sql, (after,)).fetchone()[0]
-            except sqlite3.DatabaseError:
-                value = min((part for part in found if part > after), default=None)
-            if not isinstance(value, int) or value <= after:
-                return sorted(found)
-            after = value
-            found.add(after)
+    def _is_sound(self, row: Row) -> bool:
+        """Whether a row of `chunk` is what was written: its columns, and a time at which there can be one."""
+        start_s, count, pairs, crc = row[2], row[3], row[11:14], row[14]
+        if start_s % QUARTER_S or not 0 < count <= LONGEST_S // QUARTER_S or checksum(*pairs) != crc:
+            return False
+        return bool(start_s + (count - 1) * QUARTER_S <= self.newest_s) and all(
+            len(pair) in (8 * count, 16 * count) for pair in pairs
+        )
 
-    def _between(self, table: Table, part: int, low: int, high: int) -> Iterator[Row]:
+    def _between(self, table: Table, low: int, high: int) -> Iterator[Row]:
         """The rows from `low` to `high`, both included; in steps of the key."""
         while True:
-            up = _Scan(self._connection, table, part)
+            up = _Scan(self._connection, table)
             yield from up.rows(low, high, "ASC")
             if not up.broken:
                 return
             broken_at = low if up.last is None else up.last + (1 if table.unique else 0)
-            down = _Scan(self._connection, table, part)
+            down = _Scan(self._connection, table)
             yield from down.rows(broken_at, high, "DESC")
             if not down.broken:
                 return
             end = high if down.last is None else down.last - (1 if table.unique else 0)
-            island = self._island(table, part, broken_at, end)
+            island = self._island(table, broken_at, end)
             if island is None:
                 end = (
                     end
                     if down.last is not None
                     else max(broken_at, min(end, self._farthest(table, broken_at)))
                 )
-                self._give_up(table, part, broken_at, end)
+                self._give_up(table, broken_at, end)
                 return
-            back = _Scan(self._connection, table, part)
+            back = _Scan(self._connection, table)
             yield from back.rows(broken_at, island - 1, "DESC")
-            self._give_up(table, part, broken_at, (island if back.last is None else back.last) - 1)
+            self._give_up(table, broken_at, (island if back.last is None else back.last) - 1)
             low, high = island, end
 
-    def _island(self, table: Table, part: int, low: int, high: int) -> int | None:
+    def _island(self, table: Table, low: int, high: int) -> int | None:
         """The first place, in steps smaller than a page, from which a row can be read between two damaged ones."""
         latest = min(high, self._farthest(table, low))
         place = low if low or table.step == 1 else self._earliest_s // table.step
         while place <= latest:
-            scan = _Scan(self._connection, table, part)
+            scan = _Scan(self._connection, table)
             if next(scan.rows(place, high, "ASC"), None) is not None:
                 return max(place, low + 1)
             place += table.stride
@@ -300,11 +303,24 @@ class Rescue:
             return low + _ROWS_BELOW_A_PAGE
         return max(low, self._latest_s // table.step)
 
-    def _give_up(self, table: Table, part: int, low: int, high: int) -> None:
+    def _give_up(self, table: Table, low: int, high: int) -> None:
         if not low and table.step > 1:
             low = min(self._earliest_s // table.step, high)
         if high >= low:
-            self.lost.append(Lost(table.name, low * table.step, (high + 1) * table.step - 1, part))
+            self.lost.append(Lost(table.name, low * table.step, (high + 1) * table.step - 1))
+            if table.name == "chunk":
+                self._look_at_chunks(low, high)
+
+    def _look_at_chunks(self, low: int, high: int) -> None:
+        """Note whose the lost chunks are and of when: the columns are stored behind that, on other pages."""
+        for number in range(low, min(high, low + _ROWS_BELOW_A_PAGE) + 1):
+            with contextlib.suppress(sqlite3.DatabaseError):
+                row = self._connection.execute(_HEAD, (number,)).fetchone()
+                if row is None or not all(_fits(value, "n") for value in row):
+                    continue
+                interface_id, start_s, quarters = row
+                if start_s % QUARTER_S == 0 and start_s + quarters * QUARTER_S <= self.newest_s + QUARTER_S:
+                    self.chunks.append(LostChunk(interface_id, start_s, start_s + quarters * QUARTER_S))
 
 
 class _Scan:
@@ -315,19 +331,17 @@ class _Scan:
         last: the last key that was read, in steps; None when there was none.
     """
 
-    def __init__(self, connection: sqlite3.Connection, table: Table, part: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, table: Table) -> None:
         self._connection = connection
         self._table = table
-        self._part = part
         self.broken = False
         self.last: int | None = None
 
     def rows(self, low: int, high: int, order: str) -> Iterator[Row]:
         """The rows from `low` to `high`, both included, up or down."""
         table = self._table
-        where = f"{table.part} = {self._part} AND " if table.part else ""
         sql = (
-            f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {where}{table.key} BETWEEN ? AND ? "  # noqa: S608
+            f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE {table.key} BETWEEN ? AND ? "  # noqa: S608
             f"ORDER BY {', '.join(f'{column} {order}' for column in table.order)}"
         )
         values = (low * table.step, (high + 1) * table.step - 1)
@@ -360,6 +374,6 @@ def _text(raw: bytes) -> str | bytes:
 def _fits(value: Any, kind: str) -> bool:
     if value is None:
         return kind.endswith("?")
-    if kind[0] == "t":
-        return isinstance(value, str)
+    if kind[0] in "tb":
+        return isinstance(value, str if kind[0] == "t" else bytes)
     return isinstance(value, int) and (kind[0] == "i" or value >= 0)

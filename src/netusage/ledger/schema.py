@@ -5,9 +5,10 @@ All tables are STRICT. Byte and packet columns are exact integers up to 2^63-1. 
 
 How a byte gets into the book: a commit adds it to its `minute` (or, when its time is not known to the minute, to a
 `span`), to the `recorded` columns of its `epoch` and to the totals of its `interface`, all in one transaction. When a
-quarter of an hour is over, its minutes are summed into `quarter`; minutes go after some weeks, quarters stay. Every
-six hours `odometer` notes the running total of the quarters before it, so that the usage of any period is two
-look-ups and a few rows. `verify` proves that all of these agree.
+quarter of an hour is over, its minutes are summed up and join a `chunk`, where quarters stand side by side as running
+totals, so that the usage of any period is two look-ups; minutes go after some weeks, chunks stay. When a day is over,
+the sums of its five minutes are noted in `five`, for as long as its minutes are kept. `verify` proves that all of
+these agree.
 """
 
 import contextlib
@@ -17,7 +18,6 @@ from collections.abc import Callable
 from netusage.errors import LedgerNewerError
 
 APPLICATION_ID = 0x6E757367  # "nusg"
-ODOMETER_S = 6 * 3600
 
 _SCHEMA_1 = """
 CREATE TABLE ledger (
@@ -184,15 +184,74 @@ CREATE TABLE span (                    -- bytes whose time within the stretch is
 CREATE INDEX span_of_interface ON span (interface_id, end_us, start_us, rx_bytes, tx_bytes);
 """
 
+_SCHEMA_2 = """
+CREATE TABLE chunk (                   -- quarters of one interface that follow one another, side by side
+  id INTEGER PRIMARY KEY,
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  start_s INTEGER NOT NULL,
+  quarters INTEGER NOT NULL CHECK (quarters > 0),
+  rx_bytes INTEGER NOT NULL,           -- the running totals of the interface at the start
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  peak_rx INTEGER NOT NULL,            -- the highest of its peaks
+  peak_tx INTEGER NOT NULL,
+  change INTEGER NOT NULL,             -- grows with every change of any row: what is above N is new since N
+  bytes BLOB NOT NULL,                 -- pairs of columns, see `chunks`: running totals from the start,
+  packets BLOB NOT NULL,
+  peaks BLOB NOT NULL,                 -- and the highest rate in each quarter
+  crc INTEGER NOT NULL,                -- CRC-32 of the three, one after the other
+  UNIQUE (interface_id, start_s)
+) STRICT;
 
-def _create(connection: sqlite3.Connection) -> None:
-    for statement in _SCHEMA_1.split(";\n"):
+CREATE TABLE five (                    -- bytes of the five minutes of a day, side by side
+  id INTEGER PRIMARY KEY,
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  start_s INTEGER NOT NULL,
+  bytes BLOB NOT NULL,
+  UNIQUE (interface_id, start_s)
+) STRICT;
+"""
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";\n"):
         if statement.strip():
             connection.execute(statement)
 
 
+def _create(connection: sqlite3.Connection) -> None:
+    _run(connection, _SCHEMA_1)
+
+
+def _chunks(connection: sqlite3.Connection) -> None:
+    """Rows of `quarter` become columns, whose running totals do what `odometer` did."""
+    from netusage.ledger import chunks, fives  # noqa: PLC0415  # readers migrate nothing
+
+    _run(connection, _SCHEMA_2)
+    change = 0
+    for (interface_id,) in connection.execute("SELECT id FROM interface").fetchall():
+        quarters = connection.execute(
+            "SELECT start_s, rx_bytes, tx_bytes, rx_packets, tx_packets, peak_rx, peak_tx FROM quarter "
+            "WHERE interface_id = ? ORDER BY start_s",
+            (interface_id,),
+        )
+        change = chunks.append(connection, interface_id, quarters, change)
+    for (span,) in connection.execute("SELECT id FROM span").fetchall():
+        change += 1
+        connection.execute("UPDATE span SET change = ? WHERE id = ?", (change, span))
+    connection.execute("UPDATE ledger SET change = ?", (change,))
+    days = connection.execute(
+        "SELECT DISTINCT start_s / 86400 * 86400 FROM minute WHERE start_s < (SELECT sealed_until_s FROM ledger) / 86400 * 86400"
+    ).fetchall()
+    for (day_s,) in days:
+        fives.note(connection, day_s)
+    connection.execute("DROP TABLE quarter")
+    connection.execute("DROP TABLE odometer")
+
+
 # Position n makes schema version n + 1 out of version n.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create,)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _chunks)
 VERSION = len(MIGRATIONS)
 
 

@@ -1,73 +1,49 @@
-"""Roll-ups inside a commit's transaction: minutes into quarters, quarters under odometers, old minutes out.
+"""Roll-ups inside a commit's transaction: minutes into quarters, days of them together, old minutes out.
 
 Totals never change by any of it: a quarter is the sum of its minutes, and minutes go only when their quarter stands.
 """
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
-from netusage.ledger.schema import ODOMETER_S
+from netusage.ledger import chunks, fives
 from netusage.model import QUARTER_S
 
 _DROP_AT_ONCE_S = 2 * 3600
 
-_SEAL = """
-INSERT INTO quarter
-SELECT interface_id, quarter_s, rx_bytes, tx_bytes, rx_packets, tx_packets, peak_rx, peak_tx,
-  (SELECT change FROM ledger) + row_number() OVER (ORDER BY quarter_s, interface_id)
-FROM (
-  SELECT interface_id, start_s / 900 * 900 AS quarter_s,
-    sum(rx_bytes) AS rx_bytes, sum(tx_bytes) AS tx_bytes,
-    sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets,
-    max(peak_rx) AS peak_rx, max(peak_tx) AS peak_tx
-  FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY interface_id, quarter_s)
-"""
-_NOTE_ODOMETER = """
-INSERT INTO odometer
-SELECT q.interface_id, :at_s,
-  coalesce(o.rx_bytes, 0) + sum(q.rx_bytes), coalesce(o.tx_bytes, 0) + sum(q.tx_bytes),
-  coalesce(o.rx_packets, 0) + sum(q.rx_packets), coalesce(o.tx_packets, 0) + sum(q.tx_packets)
-FROM interface i
-LEFT JOIN odometer o ON o.interface_id = i.id
-  AND o.at_s = (SELECT max(at_s) FROM odometer WHERE interface_id = i.id)
-JOIN quarter q ON q.interface_id = i.id AND q.start_s >= coalesce(o.at_s, -1 << 62) AND q.start_s < :at_s
-GROUP BY i.id
-"""
-_ADD_LATE = """
-INSERT INTO quarter
-  (start_s, interface_id, rx_bytes, tx_bytes, rx_packets, tx_packets, peak_rx, peak_tx, change)
-VALUES (? / 900 * 900, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (interface_id, start_s) DO UPDATE SET
-  rx_bytes = rx_bytes + excluded.rx_bytes, tx_bytes = tx_bytes + excluded.tx_bytes,
-  rx_packets = rx_packets + excluded.rx_packets, tx_packets = tx_packets + excluded.tx_packets,
-  peak_rx = max(peak_rx, excluded.peak_rx), peak_tx = max(peak_tx, excluded.peak_tx),
-  change = excluded.change
-"""
-_MOVE_ODOMETERS = """
-UPDATE odometer SET rx_bytes = rx_bytes + ?, tx_bytes = tx_bytes + ?, rx_packets = rx_packets + ?,
-  tx_packets = tx_packets + ?
-WHERE interface_id = ? AND at_s > ?
+_OF_MINUTES = """
+SELECT interface_id, start_s / 900 * 900 AS quarter_s, sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets),
+  max(peak_rx), max(peak_tx)
+FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY interface_id, quarter_s
 """
 
 
 def seal(connection: sqlite3.Connection, from_s: int, until_s: int) -> None:
     """Sum the minutes of [from_s, until_s) into quarters; both are multiples of 900 s, UTC."""
-    made = connection.execute(_SEAL, (from_s, until_s)).rowcount
-    connection.execute("UPDATE ledger SET sealed_until_s = ?, change = change + ?", (until_s, made))
-    at_s = until_s // ODOMETER_S * ODOMETER_S
-    if at_s > from_s // ODOMETER_S * ODOMETER_S:
-        connection.execute(_NOTE_ODOMETER, {"at_s": at_s})
+    change = _change(connection)
+    rows = connection.execute(_OF_MINUTES, (from_s, until_s)).fetchall()
+    for interface_id, own in groupby(rows, key=itemgetter(0)):
+        change = chunks.append(connection, interface_id, [row[1:] for row in own], change)
+    connection.execute("UPDATE ledger SET sealed_until_s = ?, change = ?", (until_s, change))
+    for day_s in range(from_s // chunks.DAY_S * chunks.DAY_S, until_s - chunks.DAY_S + 1, chunks.DAY_S):
+        fives.note(connection, day_s)
 
 
 def add_late(connection: sqlite3.Connection, minutes: Sequence[tuple[int, ...]]) -> None:
     """Add what was counted in quarters that are sealed already (the wall clock went back).
 
-    minutes: rows of start_s, interface, four counters, two peaks.
+    minutes: rows of start_s, interface, four counters, two peaks; they are in the table `minute`.
     """
     change = _changes(connection, len(minutes))
-    connection.executemany(_ADD_LATE, [(*row, change + n) for n, row in enumerate(minutes, start=1)])
-    moves = [(*row[2:6], row[1], row[0] // QUARTER_S * QUARTER_S) for row in minutes]
-    connection.executemany(_MOVE_ODOMETERS, moves)
+    for n, (start_s, interface_id, *numbers) in enumerate(minutes, start=1):
+        quarter = (start_s // QUARTER_S * QUARTER_S, *numbers)
+        chunks.add(connection, interface_id, quarter, change + n)  # type: ignore[arg-type]
+    sealed_s = connection.execute("SELECT sealed_until_s FROM ledger").fetchone()[0]
+    for day_s, interface_id in {(row[0] // chunks.DAY_S * chunks.DAY_S, row[1]) for row in minutes}:
+        if day_s + chunks.DAY_S <= sealed_s:
+            fives.note(connection, day_s, interface_id)
 
 
 def add_spans(connection: sqlite3.Connection, spans: Sequence[tuple[object, ...]]) -> None:
@@ -92,10 +68,16 @@ def drop_old_minutes(connection: sqlite3.Connection, before_s: int) -> None:
     until_s = min(before_s, oldest + _DROP_AT_ONCE_S, sealed) // QUARTER_S * QUARTER_S
     if until_s > oldest:
         connection.execute("DELETE FROM minute WHERE start_s < ?", (until_s,))
+        fives.drop(connection, until_s)
         connection.execute("UPDATE ledger SET minutes_from_s = max(minutes_from_s, ?)", (until_s,))
 
 
 def _changes(connection: sqlite3.Connection, count: int) -> int:
     """Reserve `count` change numbers; the one before the first of them."""
     connection.execute("UPDATE ledger SET change = change + ?", (count,))
-    return int(connection.execute("SELECT change FROM ledger").fetchone()[0]) - count
+    return _change(connection) - count
+
+
+def _change(connection: sqlite3.Connection) -> int:
+    """The last change number that was given."""
+    return int(connection.execute("SELECT change FROM ledger").fetchone()[0])

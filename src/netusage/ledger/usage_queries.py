@@ -1,7 +1,7 @@
 """Sums over periods.
 
-The running total of an interface at a time is its odometer nearest to it, plus or minus the few quarters between;
-what lies between two times is the difference. Sums are made in SQLite, in one pass for all interfaces and times.
+Chunks hold the running total of an interface at every quarter of an hour; what lies between two times is the
+difference.
 
 Times that are no boundary of a quarter, and those after the last sealed quarter, add the minutes that are missing.
 Where those minutes have been dropped, the quarter is split in proportion to time, and so are the estimated
@@ -10,56 +10,31 @@ anything add up to it exactly.
 """
 
 import contextlib
-import itertools
+import heapq
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import add, itemgetter, sub
 
 from netusage.ledger.answers import NO_USAGE, LedgerState, Usage
-from netusage.ledger.schema import ODOMETER_S
+from netusage.ledger.chunks import LONGEST_S, between, decode
 from netusage.model import QUARTER_S, US
 
 Numbers = list[int]
-Numbered = list[Numbers] | dict[int, Numbers]
+Groups = Sequence[Sequence[int]]
+# By group: a column for each of four counters, of one number for each edge.
+Totals = list[list[Numbers]]
+_Picker = Callable[[Sequence[int]], Sequence[int]]
 
 _TABLES = (
-    "CREATE TEMP TABLE IF NOT EXISTS edge (n INTEGER PRIMARY KEY, at_s INTEGER NOT NULL)",
     "CREATE TEMP TABLE IF NOT EXISTS member (interface_id INTEGER PRIMARY KEY, g INTEGER NOT NULL)",
-    """CREATE TEMP TABLE IF NOT EXISTS mark (
-      g INTEGER NOT NULL, n INTEGER NOT NULL, interface_id INTEGER NOT NULL, at_s INTEGER NOT NULL,
-      near_s INTEGER NOT NULL, PRIMARY KEY (g, n, interface_id)) WITHOUT ROWID""",
-    "DELETE FROM edge",
     "DELETE FROM member",
-    "DELETE FROM mark",
 )
-_NEVER = -(1 << 62)
-_BEFORE = "SELECT max(at_s) FROM odometer WHERE interface_id = m.interface_id AND at_s <= e.at_s"
-_AFTER = "SELECT min(at_s) FROM odometer WHERE interface_id = m.interface_id AND at_s >= e.at_s"
-# Ordered as the primary key of `mark`, so that the sums need no sorting. Interfaces without a quarter between the
-# edges have no part in any difference.
-_MARK = f"""
-INSERT INTO mark
-SELECT m.g, e.n, m.interface_id, e.at_s, CASE
-  WHEN e.at_s % {ODOMETER_S} > {ODOMETER_S // 2} THEN coalesce(({_AFTER}), ({_BEFORE}), {_NEVER})
-  ELSE coalesce(({_BEFORE}), {_NEVER}) END
-FROM edge e CROSS JOIN member m
-WHERE EXISTS (SELECT 1 FROM quarter q WHERE q.interface_id = m.interface_id AND q.start_s >= ? AND q.start_s < ?)
-"""  # noqa: S608  # fixed texts
+_HEADS = """
+SELECT id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets FROM chunk
+WHERE interface_id = ? AND start_s > ? AND start_s < ? ORDER BY start_s
+"""
 _SUMS = "sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets)"
-_ODOMETERS = f"""
-SELECT g, n, {_SUMS} FROM mark m
-CROSS JOIN odometer o ON o.interface_id = m.interface_id AND o.at_s = m.near_s GROUP BY g, n
-"""  # noqa: S608
-_AFTER_ODOMETER = f"""
-SELECT g, n, {_SUMS} FROM mark m
-CROSS JOIN quarter q ON q.interface_id = m.interface_id AND q.start_s >= m.near_s AND q.start_s < m.at_s
-WHERE m.near_s < m.at_s GROUP BY g, n
-"""  # noqa: S608
-_BEFORE_ODOMETER = f"""
-SELECT g, n, {_SUMS} FROM mark m
-CROSS JOIN quarter q ON q.interface_id = m.interface_id AND q.start_s >= m.at_s AND q.start_s < m.near_s
-WHERE m.near_s > m.at_s GROUP BY g, n
-"""  # noqa: S608
 _MINUTES = """
 SELECT g, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets FROM minute
 CROSS JOIN member m ON m.interface_id = minute.interface_id WHERE start_s >= ? AND start_s < ? ORDER BY start_s
@@ -68,10 +43,6 @@ _MINUTES_OF_ONE = f"""
 SELECT 0, start_s, {_SUMS} FROM minute
 WHERE start_s >= ? AND start_s < ? AND interface_id IN (SELECT interface_id FROM member) GROUP BY start_s
 """  # noqa: S608
-_QUARTERS = """
-SELECT g, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets FROM member m
-CROSS JOIN quarter q ON q.interface_id = m.interface_id WHERE start_s >= ? AND start_s < ?
-"""
 _SPANS = """
 SELECT g, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets FROM member m
 CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
@@ -87,20 +58,46 @@ def minutes_from(state: LedgerState) -> int:
 
 
 def usage(
-    connection: sqlite3.Connection, state: LedgerState, groups: Sequence[Sequence[int]], edges: Sequence[int]
+    connection: sqlite3.Connection,
+    state: LedgerState,
+    groups: Groups,
+    edges: Sequence[int],
+    *,
+    packets: bool = True,
 ) -> list[list[Usage]]:
     """See `LedgerReader.usage`."""
     if len(edges) < 2:
         return [[] for _ in groups]
     try:
-        return _usage(connection, state, groups, edges)
+        return _usage(connection, state, groups, edges, packets=packets)
     except sqlite3.OperationalError as error:
         if "overflow" not in str(error):
             raise
     # More than 2^63 together: Python adds up what SQLite can add for each alone.
     alone = [[i] for ids in groups for i in ids]
-    of_each = iter(_usage(connection, state, alone, edges))
+    of_each = iter(_usage(connection, state, alone, edges, packets=packets))
     return [_added([next(of_each) for _ in ids], len(edges) - 1) for ids in groups]
+
+
+def busiest(
+    connection: sqlite3.Connection,
+    state: LedgerState,
+    ids: Sequence[int],
+    edges: Sequence[int],
+    count: int,
+    *,
+    packets: bool,
+) -> list[tuple[int, Usage]]:
+    """See `LedgerReader.busiest`."""
+    every = usage(connection, state, [ids], edges, packets=False)[0]
+    ranked = heapq.nsmallest(count, range(len(every)), key=lambda n: (-every[n].total_bytes, n))
+    found = [n for n in ranked if every[n].total_bytes]
+    if not packets or not found:
+        return [(n, every[n]) for n in found]
+    places = sorted({edges[n + side] for n in found for side in (0, 1)})
+    numbers = {at: n for n, at in enumerate(places)}
+    exact = usage(connection, state, [ids], places)[0]
+    return [(n, exact[numbers[edges[n]]]) for n in found]
 
 
 def _added(parts: Sequence[list[Usage]], count: int) -> list[Usage]:
@@ -111,15 +108,30 @@ def _added(parts: Sequence[list[Usage]], count: int) -> list[Usage]:
 
 
 def _usage(
-    connection: sqlite3.Connection, state: LedgerState, groups: Sequence[Sequence[int]], edges: Sequence[int]
+    connection: sqlite3.Connection, state: LedgerState, groups: Groups, edges: Sequence[int], *, packets: bool
 ) -> list[list[Usage]]:
     set_members(connection, groups)
-    found = sums(connection, state, len(groups), edges)
-    add_spans(connection, found, edges)
-    return [[Usage(*numbers) for numbers in of_group] for of_group in found]
+    bases = [min(at - at % QUARTER_S, state.sealed_until_s) for at in edges]
+    totals = _running_totals(connection, groups, bases, packets=packets)
+    whole = minutes_from(state)
+    by_minute = [n for n, base in enumerate(bases) if edges[n] > base >= whole]
+    by_share = [n for n, base in enumerate(bases) if edges[n] > base and base < whole]
+    if by_minute:
+        _add_minutes(connection, totals, edges, bases, by_minute)
+    guesses = _add_shares(connection, groups, totals, edges, bases, which=by_share) if by_share else {}
+    none = [0] * (len(edges) - 1)
+    columns = [[*(list(map(sub, c[1:], c)) for c in total), none[:], none[:]] for total in totals]
+    for (g, n), (rx, tx) in guesses.items():
+        columns[g][4][n] += rx
+        columns[g][5][n] += tx
+    _add_spans(connection, columns, edges)
+    if not packets:
+        for own in columns:
+            own[2:4] = [none, none]
+    return [list(map(Usage, *own)) for own in columns]
 
 
-def set_members(connection: sqlite3.Connection, groups: Sequence[Sequence[int]]) -> None:
+def set_members(connection: sqlite3.Connection, groups: Groups) -> None:
     """Say in the temporary tables who is in which group. The ledger's file is not touched."""
     with writing_temporary(connection):
         for statement in _TABLES:
@@ -138,52 +150,70 @@ def writing_temporary(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("PRAGMA query_only = ON")
 
 
-def sums(
-    connection: sqlite3.Connection, state: LedgerState, groups: int, edges: Sequence[int]
-) -> list[list[Numbers]]:
-    """What the present members counted between every two edges, without the estimated stretches.
-
-    Returns:
-        For each group and stretch the numbers of a `Usage`, to be added to.
-    """
-    bases = [min(at - at % QUARTER_S, state.sealed_until_s) for at in edges]
-    totals = _running_totals(connection, groups, bases)
-    whole = minutes_from(state)
-    by_minute = [n for n, base in enumerate(bases) if edges[n] > base >= whole]
-    by_share = [n for n, base in enumerate(bases) if edges[n] > base and base < whole]
-    if by_minute:
-        _add_minutes(connection, totals, edges, bases, by_minute)
-    guesses = _add_shares(connection, totals, edges, bases, by_share) if by_share else {}
-    found = [
-        [[b[0] - a[0], b[1] - a[1], b[2] - a[2], b[3] - a[3], 0, 0] for a, b in itertools.pairwise(total)]
-        for total in totals
-    ]
-    for (g, n), (rx, tx) in guesses.items():
-        found[g][n][4] += rx
-        found[g][n][5] += tx
+def _running_totals(
+    connection: sqlite3.Connection, groups: Groups, places: Sequence[int], *, packets: bool
+) -> Totals:
+    """The sums of all quarters before each place, multiples of 900 in ascending order."""
+    pick = _Picks(places)
+    found = [[[0] * len(places) for _ in range(4)] for _ in groups]
+    for ids, total in zip(groups, found, strict=True):
+        for interface_id in ids:
+            own = _of_interface(connection, interface_id, places, pick, packets=packets)
+            for way, column in enumerate(own):
+                total[way] = column if len(ids) == 1 else list(map(add, total[way], column))
     return found
 
 
-def _running_totals(connection: sqlite3.Connection, groups: int, bases: Sequence[int]) -> list[list[Numbers]]:
-    """By group and edge, the four sums of all quarters before the edge (of interfaces that have any between)."""
-    places = sorted(set(bases))
-    with writing_temporary(connection):
-        connection.execute("DELETE FROM edge")
-        connection.execute("DELETE FROM mark")
-        connection.executemany("INSERT INTO edge VALUES (?, ?)", enumerate(places))
-        connection.execute(_MARK, (places[0], places[-1]))
-    found = [[[0, 0, 0, 0] for _ in places] for _ in range(groups)]
-    for sql, sign in ((_ODOMETERS, 1), (_AFTER_ODOMETER, 1), (_BEFORE_ODOMETER, -1)):
-        for g, n, rx, tx, rx_packets, tx_packets in connection.execute(sql):
-            into = found[g][n]
-            into[0] += sign * rx
-            into[1] += sign * tx
-            into[2] += sign * rx_packets
-            into[3] += sign * tx_packets
-    if len(places) == len(bases):
+def _of_interface(
+    connection: sqlite3.Connection,
+    interface_id: int,
+    places: Sequence[int],
+    pick: "_Picks",
+    *,
+    packets: bool,
+) -> list[Numbers]:
+    """The running totals of an interface at each place, by counter; none where it has nothing between them."""
+    heads = connection.execute(_HEADS, (interface_id, places[0] - LONGEST_S, places[-1])).fetchall()
+    if not heads:
+        return []
+    picks = [pick(start_s, count) for _, start_s, count, *_ in heads]
+    # a chunk without a place in it has nothing to tell but where it begins; the last one also where it ends
+    wanted = {head[0] for head, (begin, end, _) in zip(heads, picks, strict=True) if end > begin}
+    if picks[-1][1] < len(places):
+        wanted.add(heads[-1][0])
+    sql = f"SELECT id, {'bytes, packets' if packets else 'bytes'} FROM chunk WHERE id IN ({', '.join(map(str, wanted))})"  # noqa: S608  # numbers
+    pairs = {number: pairs for number, *pairs in connection.execute(sql)}
+    own: list[Numbers] = [[] for _ in range(4 if packets else 2)]
+    for (number, _, count, *before), (begin, end, get) in zip(heads, picks, strict=True):
+        for into, total in zip(own, before, strict=False):
+            into.extend([total] * (begin - len(into)))
+        columns = [column for pair in pairs.get(number, ()) for column in decode(pair, count)]
+        for into, total, column in zip(own, before, columns, strict=False):
+            if end > begin:
+                into.extend(map(total.__add__, get(column)))
+            if number == heads[-1][0]:
+                into.extend([total + column[-1]] * (len(places) - end))
+    return own
+
+
+class _Picks:
+    """Which numbers of a chunk's columns belong to which places; most interfaces have chunks of the same quarters."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        self._places = places
+        self._known: dict[tuple[int, int], tuple[int, int, _Picker]] = {}
+
+    def __call__(self, start_s: int, count: int) -> tuple[int, int, _Picker]:
+        """From and up to which place they are inside, and what picks the running totals there out of a column."""
+        found = self._known.get((start_s, count))
+        if found is None:
+            begin = bisect_right(self._places, start_s)
+            end = bisect_right(self._places, start_s + count * QUARTER_S, begin)
+            indexes = [(at - start_s) // QUARTER_S - 1 for at in self._places[begin:end]]
+            # an itemgetter of one index gives a number alone
+            get = itemgetter(*indexes) if len(indexes) > 1 else lambda column: [column[n] for n in indexes]
+            found = self._known[start_s, count] = (begin, end, get)
         return found
-    numbers = {place: n for n, place in enumerate(places)}
-    return [[list(total[numbers[base]]) for base in bases] for total in found]
 
 
 def _stretches(edges: Sequence[int], bases: Sequence[int], which: Sequence[int]) -> list[tuple[int, int]]:
@@ -199,7 +229,7 @@ def _stretches(edges: Sequence[int], bases: Sequence[int], which: Sequence[int])
 
 def _add_minutes(
     connection: sqlite3.Connection,
-    totals: list[list[Numbers]],
+    totals: Totals,
     edges: Sequence[int],
     bases: Sequence[int],
     which: Sequence[int],
@@ -224,18 +254,19 @@ def _add_minutes(
                 rx_packets += row[3]
                 tx_packets += row[4]
                 place += 1
-            into = total[n]
-            into[0] += rx
-            into[1] += tx
-            into[2] += rx_packets
-            into[3] += tx_packets
+            total[0][n] += rx
+            total[1][n] += tx
+            total[2][n] += rx_packets
+            total[3][n] += tx_packets
 
 
 def _add_shares(
     connection: sqlite3.Connection,
-    totals: list[list[Numbers]],
+    groups: Groups,
+    totals: Totals,
     edges: Sequence[int],
     bases: Sequence[int],
+    *,
     which: Sequence[int],
 ) -> dict[tuple[int, int], tuple[int, int]]:
     """Add to the running totals at some edges their share of the quarter around each.
@@ -247,16 +278,19 @@ def _add_shares(
     inside: dict[int, list[int]] = {}
     for n in which:
         inside.setdefault(bases[n], []).append(n)
-    for stretch in _stretches(edges, bases, which):
-        for g, base, *numbers in connection.execute(_QUARTERS, stretch):
-            before = [0, 0]
-            for n in inside.get(base, ()):
-                parts = [number * (edges[n] - base) // QUARTER_S for number in numbers]
-                totals[g][n] = [a + b for a, b in zip(totals[g][n], parts, strict=True)]
-                _guess(guesses, g, n - 1, parts, before)
-                before = parts
-            if base in inside:
-                _guess(guesses, g, inside[base][-1], numbers, before)
+    for start_s, end_s in _stretches(edges, bases, which):
+        members = [(g, interface_id) for g, ids in enumerate(groups) for interface_id in ids]
+        for g, interface_id in members:
+            for base, *numbers, _, _ in between(connection, interface_id, start_s, end_s):
+                before = [0, 0]
+                for n in inside.get(base, ()):
+                    parts = [number * (edges[n] - base) // QUARTER_S for number in numbers]
+                    for column, part in zip(totals[g], parts, strict=True):
+                        column[n] += part
+                    _guess(guesses, g, n - 1, parts, before)
+                    before = parts
+                if base in inside:
+                    _guess(guesses, g, inside[base][-1], numbers, before)
     return {place: guess for place, guess in guesses.items() if 0 <= place[1] < len(edges) - 1}
 
 
@@ -267,28 +301,22 @@ def _guess(
     guesses[g, n] = (rx + until[0] - before[0], tx + until[1] - before[1])
 
 
-def add_spans(connection: sqlite3.Connection, found: Sequence[Numbered], edges: Sequence[int]) -> None:
-    """Add the present members' estimated stretches to what `sums` found."""
+def _add_spans(connection: sqlite3.Connection, columns: list[list[Numbers]], edges: Sequence[int]) -> None:
+    """Add the present members' estimated stretches to columns of what was counted between the edges."""
     edges_us = [at * US for at in edges]
     last = len(edges) - 2
-    for g, start_us, end_us, rx, tx, rx_packets, tx_packets in connection.execute(
-        _SPANS, (edges_us[-1], edges_us[0])
-    ):
+    for g, start_us, end_us, *counted in connection.execute(_SPANS, (edges_us[-1], edges_us[0])):
+        numbers = (*counted, *counted[:2])  # all of it is estimated
         n = bisect_right(edges_us, start_us) - 1
         if n >= 0 and end_us <= edges_us[n + 1]:
-            into = found[g][n]
-            into[0] += rx
-            into[1] += tx
-            into[2] += rx_packets
-            into[3] += tx_packets
-            into[4] += rx
-            into[5] += tx
+            for column, number in zip(columns[g], numbers, strict=True):
+                column[n] += number
             continue
         length = end_us - start_us
         n = max(n, 0)
         while n <= last and edges_us[n] < end_us:
             low = max(edges_us[n], start_us) - start_us
             high = min(edges_us[n + 1], end_us) - start_us
-            part = [x * high // length - x * low // length for x in (rx, tx, rx_packets, tx_packets)]
-            found[g][n] = [a + b for a, b in zip(found[g][n], (*part, part[0], part[1]), strict=True)]
+            for column, number in zip(columns[g], numbers, strict=True):
+                column[n] += number * high // length - number * low // length
             n += 1

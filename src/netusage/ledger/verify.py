@@ -10,17 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from netusage.errors import LedgerCorruptError
+from netusage.ledger import fives
+from netusage.ledger.chunks import DAY_S, Chunk, between, checksum, load
 from netusage.ledger.reader import LedgerReader
-from netusage.ledger.schema import ODOMETER_S
 from netusage.model import MINUTE_S, QUARTER_S, US, Counters
 
 MOST_FINDINGS = 100  # of one check
-_MOST_CHANGES = 1 << 28  # a bit for each: 32 MiB
-_DAY_S = 86_400
 
 _COLUMNS = Counters._fields
-_SUMS = ", ".join(f"coalesce(sum({column}), 0)" for column in _COLUMNS)
-_ROWS = ", ".join(_COLUMNS)
+_PEAKS = ("peak_rx", "peak_tx")
 _NEGATIVE = " OR ".join(f"{column} < 0" for column in _COLUMNS)
 _EPOCHS = f"""
 SELECT i.name, e.opened_us, e.id, {", ".join(f"first_{c}, last_{c}, recorded_{c}" for c in _COLUMNS)}
@@ -33,17 +31,11 @@ SELECT i.id, i.name, {", ".join(f"i.{c}, coalesce(e.{c}, 0)" for c in _COLUMNS)}
 ON e.interface_id = i.id
 WHERE {" OR ".join(f"i.{c} != coalesce(e.{c}, 0)" for c in _COLUMNS)}
 """  # noqa: S608
-_CELLS = f"SELECT start_s / {ODOMETER_S}, count(*), {_SUMS} FROM quarter WHERE interface_id = ? GROUP BY 1"  # noqa: S608
-_QUARTERS = f"SELECT start_s / {ODOMETER_S}, 1, {_ROWS} FROM quarter WHERE interface_id = ? ORDER BY start_s"  # noqa: S608
-_ODOMETERS = f"SELECT at_s, {_ROWS} FROM odometer WHERE interface_id = ? ORDER BY at_s"  # noqa: S608
-_BAD_QUARTERS = f"""
-SELECT i.name, start_s * {US}, q.rx_bytes, q.tx_bytes FROM quarter q LEFT JOIN interface i ON i.id = q.interface_id
+_BAD_MINUTES = f"""
+SELECT i.name, start_s * {US} FROM minute q LEFT JOIN interface i ON i.id = q.interface_id
 WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR peak_rx < 0 OR peak_tx < 0
-  OR start_s % {QUARTER_S} != 0 OR start_s >= ?
+  OR start_s % {MINUTE_S} != 0
 """  # noqa: S608
-_BAD_MINUTES = _BAD_QUARTERS.replace("FROM quarter q", "FROM minute q").replace(
-    f"% {QUARTER_S} != 0 OR start_s >= ?", f"% {MINUTE_S} != 0"
-)
 _BAD_SPANS = f"""
 SELECT i.name, start_us, end_us - start_us FROM span q LEFT JOIN interface i ON i.id = q.interface_id
 WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR end_us <= start_us
@@ -53,12 +45,8 @@ SELECT interface_id, start_s / {QUARTER_S} * {QUARTER_S} AS quarter_s,
   {", ".join(f"sum({c})" for c in _COLUMNS)}, max(peak_rx), max(peak_tx)
 FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY quarter_s, interface_id
 """  # noqa: S608
-_KEPT_QUARTERS = f"""
-SELECT interface_id, start_s, {_ROWS}, peak_rx, peak_tx FROM interface i
-CROSS JOIN quarter q ON q.interface_id = i.id AND q.start_s >= ? AND q.start_s < ?
-""".replace("rx_bytes, tx_bytes, rx_packets, tx_packets", ", ".join(f"q.{c}" for c in _COLUMNS))  # noqa: S608
 _CHANGES = """
-SELECT change, count(*) FROM (SELECT change FROM quarter UNION ALL SELECT change FROM span)
+SELECT change, count(*) FROM (SELECT change FROM chunk UNION ALL SELECT change FROM span)
 GROUP BY change HAVING count(*) > 1 OR change > ? OR change < 1
 """
 
@@ -112,6 +100,7 @@ def verify(reader: LedgerReader) -> Verdict:
         check.rows,
         check.entries,
         check.minutes,
+        check.fives,
         check.changes,
     ):
         found = list(_survived(part))
@@ -140,6 +129,8 @@ class _Verification:
         self._state = reader.state
         self._interfaces = reader.interfaces()
         self._names = {interface.id: interface.name for interface in self._interfaces}
+        self._ends: dict[int, int] = {}  # of the chunk that was looked at last, by interface
+        self._offs: dict[tuple[int, str], int] = {}  # by how much running totals are known to be wrong
         self.counts: dict[str, int] = {"interface": len(self._interfaces)}
 
     def file(self) -> Iterator[Finding]:
@@ -162,7 +153,7 @@ class _Verification:
             yield Finding("ledger", "", at_us, "sealed_until_s is no boundary of a quarter of an hour")
         if state.minutes_from_s > state.sealed_until_s + QUARTER_S:
             yield Finding("ledger", "", state.minutes_from_s * US, "minutes_from_s is after sealed_until_s")
-        for table in ("epoch", "span", "gap", "odometer"):
+        for table in ("epoch", "span", "gap", "chunk"):
             self.counts[table] = self._ask(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608  # fixed names
 
     def epochs(self) -> Iterator[Finding]:
@@ -188,27 +179,32 @@ class _Verification:
 
     def rows(self) -> Iterator[Finding]:
         """Single rows: no negative numbers, boundaries where they belong."""
-        for name, at_us, *_ in self._ask(_BAD_QUARTERS, self._state.sealed_until_s):
-            yield Finding(
-                "quarter", name or "", at_us, "a negative number, no boundary of a quarter, or not sealed yet"
-            )
-        for name, at_us, *_ in self._ask(_BAD_MINUTES):
+        for name, at_us in self._ask(_BAD_MINUTES):
             yield Finding("minute", name or "", at_us, "a negative number, or no boundary of a minute")
         for name, start_us, _ in self._ask(_BAD_SPANS):
             yield Finding("span", name or "", start_us, "a negative number, or it ends before it begins")
 
     def entries(self) -> Iterator[Finding]:
-        """Quarters, minutes after the last quarter, and spans make up each total; quarters make up the odometers."""
+        """Quarters, minutes after the last quarter, and spans make up each total."""
         tail = self._by_interface(
             "SELECT interface_id, {} FROM minute WHERE start_s >= ? GROUP BY 1", self._state.sealed_until_s
         )
         spans = self._by_interface("SELECT interface_id, {} FROM span GROUP BY 1")
         self.counts["quarter"] = 0
         for interface in self._interfaces:
-            cells = self._cells(interface.id)
-            self.counts["quarter"] += sum(cell[1] for cell in cells)
-            yield from self._odometers(interface.id, cells)
-            quarters = [sum(cell[2 + n] for cell in cells) for n in range(len(_COLUMNS))]
+            quarters = [0] * len(_COLUMNS)
+            for number, start_s in self._ask(
+                "SELECT id, start_s FROM chunk WHERE interface_id = ? ORDER BY start_s", interface.id
+            ):
+                try:
+                    with self._reader.reading() as connection:
+                        (chunk,) = load(connection, "WHERE id = ?", (number,))
+                except LedgerCorruptError as error:
+                    yield Finding("chunk", interface.name, start_s * US, f"cannot be read: {error.message}")
+                    continue
+                yield from self._chunk(chunk, interface.name, quarters)
+                quarters = [a + column[-1] for a, column in zip(quarters, chunk.counters, strict=True)]
+                self.counts["quarter"] += len(chunk)
             others = (tail.get(interface.id, Counters()), spans.get(interface.id, Counters()))
             for n, column in enumerate(_COLUMNS):
                 summed = quarters[n] + others[0][n] + others[1][n]
@@ -216,98 +212,79 @@ class _Verification:
                     what = f"total {column} against its entries"
                     yield Finding("interface", interface.name, None, what, summed, interface.totals[n])
 
-    def _odometers(self, interface: int, cells: Sequence[Sequence[int]]) -> Iterator[Finding]:
-        """Each odometer is the sum of the quarters before it; a difference is told where it begins."""
-        name, place = self._names[interface], 0
-        running = [0] * len(_COLUMNS)
-        rows: list[tuple[int, list[int], list[int]]] = []
-        for at_s, *shown in self._ask(_ODOMETERS, interface):
-            if at_s % ODOMETER_S or at_s > self._state.sealed_until_s:
-                yield Finding(
-                    "odometer", name, at_s * US, "is not at a boundary of six hours, or not sealed yet"
-                )
-                continue
-            while place < len(cells) and cells[place][0] < at_s // ODOMETER_S:
-                running = [a + b for a, b in zip(running, cells[place][2:], strict=True)]
-                place += 1
-            rows.append((at_s, shown, running))
-        for n, column in enumerate(_COLUMNS):
-            offs = [shown[n] - summed[n] for _, shown, summed in rows]
-            known = 0
-            for place, (at_s, shown, _) in enumerate(rows):
-                off = offs[place]
-                if off == known:
-                    continue
+    def _chunk(self, chunk: Chunk, name: str, running: Sequence[int]) -> Iterator[Finding]:
+        """One chunk: nothing negative, boundaries where they belong, and it begins with the sum of those before it."""
+        at_us = chunk.start_s * US
+        if chunk.start_s % QUARTER_S or chunk.end_s > self._state.sealed_until_s:
+            yield Finding("chunk", name, at_us, "no boundary of a quarter, or not sealed yet")
+        if chunk.start_s < self._ends.get(chunk.interface_id, chunk.start_s):
+            yield Finding("chunk", name, at_us, "begins before the one before it has ended")
+        self._ends[chunk.interface_id] = chunk.end_s
+        if min(chunk.before) < 0 or not chunk.rises():
+            yield Finding("chunk", name, at_us, "a negative number")
+        for column, expected, found in zip(_COLUMNS, running, chunk.before, strict=True):
+            known = self._offs.get((chunk.interface_id, column), 0)
+            if found - expected != known:
                 what = f"{column} against the quarters before it"
-                yield Finding("odometer", name, at_s * US, what, shown[n] - off + known, shown[n])
-                alone = place + 1 < len(rows) and offs[place + 1] == known
-                known = known if alone else off
-
-    def _cells(self, interface: int) -> list[Any]:
-        """The sums of the quarters in each six hours; added up here when they are too large for SQLite."""
-        try:
-            return self._ask(_CELLS, interface)
-        except OverflowError:
-            found: dict[int, list[int]] = {}
-            for cell, *numbers in self._ask(_QUARTERS, interface):
-                so_far = found.get(cell, [0] * (1 + len(_COLUMNS)))
-                found[cell] = [a + b for a, b in zip(so_far, numbers, strict=True)]
-            return [(cell, *numbers) for cell, numbers in sorted(found.items())]
+                yield Finding("chunk", name, at_us, what, expected + known, found)
+                self._offs[chunk.interface_id, column] = found - expected
+        sql = "SELECT peak_rx, peak_tx, crc, bytes, packets, peaks FROM chunk WHERE id = ?"
+        *peaks, crc, bytes_, packets, rates = self._ask(sql, chunk.id)[0]
+        if checksum(bytes_, packets, rates) != crc:
+            yield Finding("chunk", name, at_us, "its checksum does not fit: it is not what was written")
+        for column, own, found in zip(_PEAKS, chunk.peaks, peaks, strict=True):
+            if max(own) != found:
+                yield Finding("chunk", name, at_us, f"{column} against its quarters", max(own), found)
 
     def minutes(self) -> Iterator[Finding]:
         """Where the minutes of a quarter are kept, they make up the quarter, and so do the peaks."""
         self.counts["minute"] = self._ask("SELECT count(*) FROM minute")[0][0]
+        for begin in self._kept_days():
+            begin_s, end_s = max(begin, self._reader.minutes_from_s), self._state.sealed_until_s
+            yield from self._minutes_between(begin_s, min(begin + DAY_S, end_s))
+
+    def _kept_days(self) -> range:
+        """The UTC days of which minutes or quarters are kept and sealed."""
         sql = """SELECT min(at) FROM (SELECT min(start_s) AS at FROM minute WHERE start_s >= ?1 UNION ALL
-                 SELECT min((SELECT min(start_s) FROM quarter WHERE interface_id = i.id AND start_s >= ?1))
-                 FROM interface i)"""
-        first = self._ask(sql, self._reader.minutes_from_s)[0][0]
-        end = self._state.sealed_until_s
-        begin = end if first is None else first // QUARTER_S * QUARTER_S
-        for start_s in range(begin, end, _DAY_S):
-            yield from self._minutes_between(start_s, min(start_s + _DAY_S, end))
+                 SELECT min((SELECT min(max(start_s, ?1)) FROM chunk
+                   WHERE interface_id = i.id AND start_s + quarters * 900 > ?1)) FROM interface i)"""
+        first, end = self._ask(sql, self._reader.minutes_from_s)[0][0], self._state.sealed_until_s
+        return range(end if first is None else first // DAY_S * DAY_S, end, DAY_S)
 
     def _minutes_between(self, start_s: int, end_s: int) -> Iterator[Finding]:
         of_minutes = {(row[0], row[1]): row[2:] for row in self._ask(_OF_MINUTES, start_s, end_s)}
-        none = (0,) * (len(_COLUMNS) + 2)
-        columns = (*_COLUMNS, "peak_rx", "peak_tx")
-        for interface, at_s, *values in self._ask(_KEPT_QUARTERS, start_s, end_s):
-            expected = of_minutes.pop((interface, at_s), none)
-            for column, a, b in zip(columns, expected, values, strict=True):
+        of_quarters = {}
+        for interface in self._interfaces:
+            with self._reader.reading() as connection:
+                for at_s, *values in between(connection, interface.id, start_s, end_s):
+                    of_quarters[interface.id, at_s] = tuple(values)
+        none = (0,) * len((*_COLUMNS, *_PEAKS))
+        for place in sorted(of_minutes.keys() | of_quarters.keys()):
+            expected, found = of_minutes.get(place, none), of_quarters.get(place, none)
+            for column, a, b in zip((*_COLUMNS, *_PEAKS), expected, found, strict=True):
                 if a != b:
-                    what = f"{column} against its minutes"
-                    yield Finding("quarter", self._names[interface], at_s * US, what, a, b)
-        for (interface, at_s), values in of_minutes.items():
-            for column, a in zip(columns, values, strict=True):
-                if a:
-                    name = self._names.get(interface, "")
-                    yield Finding("quarter", name, at_s * US, f"{column} of minutes without a quarter", a, 0)
+                    name, at_us = self._names.get(place[0], ""), place[1] * US
+                    yield Finding("quarter", name, at_us, f"{column} against its minutes", a, b)
+
+    def fives(self) -> Iterator[Finding]:
+        """The five minutes that are noted of a day are those of its minutes."""
+        days = [day for day in self._kept_days() if day >= self._reader.minutes_from_s]
+        for day_s in days:
+            if day_s + DAY_S > self._state.sealed_until_s:
+                continue
+            with self._reader.reading() as connection:
+                expected = fives.of_minutes(connection, day_s)
+                found = fives.noted(connection, day_s)
+            for number in sorted(expected.keys() | found.keys()):
+                if expected.get(number) != found.get(number):
+                    name = self._names.get(number, "")
+                    yield Finding("five", name, day_s * US, "bytes of five minutes against the minutes")
 
     def changes(self) -> Iterator[Finding]:
         """Change numbers are given once, and in order."""
-        last = self._state.change
-        if last > _MOST_CHANGES:
-            yield from self._changes_by_sorting()
-            return
-        seen = bytearray(max(last, 0) // 8 + 1)
-        with self._reader.reading() as connection:
-            for (change,) in connection.execute(
-                "SELECT change FROM quarter UNION ALL SELECT change FROM span"
-            ):
-                if not 1 <= change <= last:
-                    yield Finding(
-                        "quarter", "", None, f"change number {change} was never given", last, change
-                    )
-                    continue
-                place, bit = change >> 3, 1 << (change & 7)
-                if seen[place] & bit:
-                    yield Finding("quarter", "", None, f"change number {change} was given more than once")
-                seen[place] |= bit
-
-    def _changes_by_sorting(self) -> Iterator[Finding]:
-        """The same where a bit for every number would be too many."""
         for change, times in self._ask(_CHANGES, self._state.change):
             what = "was given more than once" if times > 1 else "was never given"
-            yield Finding("quarter", "", None, f"change number {change} {what}")
+            yield Finding("chunk", "", None, f"change number {change} {what}")
 
     def _by_interface(self, sql: str, *values: Any) -> dict[int, Counters]:
         sums = ", ".join(f"sum({column})" for column in _COLUMNS)

@@ -75,6 +75,7 @@ class Question:
     week_start: the day on which weeks begin, 0 is Monday.
     peak: report the highest rates as well.
     percentile: in thousandths, 95,000 for the 95th; None for none.
+    packets: tell packets as well; they are 0 without it.
     """
 
     kind: ReportKind
@@ -89,6 +90,7 @@ class Question:
     week_start: int = 0
     peak: bool = False
     percentile: int | None = None
+    packets: bool = True
 
     @property
     def cut(self) -> PeriodKind:
@@ -238,7 +240,7 @@ def _edges(spans: Sequence[Period]) -> list[int]:
 def _rows(
     reader: LedgerReader, question: Question, series: Sequence[Series], spans: Sequence[Period], begun: int
 ) -> list[UsageRow]:
-    sums = reader.usage([one.ids for one in series], _edges(spans))
+    sums = reader.usage([one.ids for one in series], _edges(spans), packets=question.packets)
     shown = [
         n
         for n, one in enumerate(series)
@@ -265,7 +267,7 @@ def _top_rows(
     return [
         UsageRow(spans[n].start_s, spans[n].end_s, one.name, usage, seconds[n])
         for one in series
-        for n, usage in reader.busiest(one.ids, edges, count)
+        for n, usage in reader.busiest(one.ids, edges, count, packets=question.packets)
     ]
 
 
