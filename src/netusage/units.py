@@ -7,6 +7,7 @@ in integers, half away from zero, so what is printed is right to its last digit 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from netusage.errors import UsageError
@@ -41,27 +42,30 @@ def _divide(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _fixed(scaled: int, digits: int) -> str:
-    """A number that is given in units of its last decimal, e.g. 150 with 2 digits as 1.50."""
-    if not digits:
-        return str(scaled)
-    whole, fraction = divmod(scaled, 10**digits)
-    return f"{whole}.{fraction:0{digits}d}"
+def _texts(numbers: Iterable[int], powers: Sequence[int], names: Sequence[str]) -> list[str]:
+    """Each number in the largest unit in which it is at least one, as printed.
 
-
-def _format(n: int, units: Units, names: tuple[str, ...], digits: int) -> str:
-    """`n` in the largest unit in which it is at least one, as printed."""
-    sign, n = ("-", -n) if n < 0 else ("", n)
-    powers = _POWERS[units]
-    power = bisect_right(powers, n) - 1
-    if power < 1:
-        return f"{sign}{n} {names[0]}"
-    one = 10**digits
-    shown = _divide(n * one, powers[power])
-    if shown >= powers[1] * one and power + 1 < len(powers):  # rounded up to a whole step
-        power += 1
-        shown = _divide(n * one, powers[power])
-    return f"{sign}{_fixed(shown, digits)} {names[power]}"
+    Neighbours are mostly of one unit, so that is looked for again only where a number is outside of it.
+    """
+    texts = []
+    power, low, high, name = 0, 0, powers[1], names[0]
+    for number in numbers:
+        n = abs(number)
+        if not low <= n < high:
+            power = max(bisect_right(powers, n) - 1, 0)
+            low = powers[power] if power else 0
+            high = powers[power + 1] if power + 1 < len(powers) else n + 1
+            name = names[power]
+        if not power:
+            texts.append(f"{number} {name}")
+            continue
+        shown = (200 * n + low) // (2 * low)  # hundredths, rounded half up
+        if shown >= 100 * powers[1] and power + 1 < len(powers):  # rounded up to a whole step
+            text = f"1.00 {names[power + 1]}"
+        else:
+            text = f"{shown // 100}{_HUNDREDTHS[shown % 100]} {name}"
+        texts.append(text if number >= 0 else f"-{text}")
+    return texts
 
 
 def _names(units: Units, symbol: str) -> tuple[str, ...]:
@@ -71,6 +75,7 @@ def _names(units: Units, symbol: str) -> tuple[str, ...]:
 
 
 _POWERS = {units: tuple(units.step**power for power in range(len(_PREFIXES) + 1)) for units in Units}
+_HUNDREDTHS = [f".{n:02d}" for n in range(100)]
 _BYTE_NAMES = {units: _names(units, "B") for units in Units}
 _RATE_NAMES = {
     (units, bits): tuple(f"{name}/s" for name in _names(units, "bit" if bits else "B"))
@@ -79,30 +84,40 @@ _RATE_NAMES = {
 }
 
 
-def format_bytes(n: int, units: Units, *, digits: int = 2) -> str:
+def format_bytes(n: int, units: Units) -> str:
     """`n` bytes for people, e.g. "1.50 GB" or "1.40 GiB".
 
     Bytes below the first multiple have no decimals. A number that would round up to a whole step moves to the next
     unit: 999,996,000 bytes are "1.00 GB", not "1000.00 MB".
     """
-    return _format(n, units, _BYTE_NAMES[units], digits)
+    return format_all_bytes((n,), units)[0]
 
 
-def format_rate(bytes_per_second: float, units: Units, bits: bool = False, *, digits: int = 2) -> str:
+def format_all_bytes(numbers: Iterable[int], units: Units) -> list[str]:
+    """Many of them, as `format_bytes` writes each."""
+    return _texts(numbers, _POWERS[units], _BYTE_NAMES[units])
+
+
+def format_rate(bytes_per_second: float, units: Units, bits: bool = False) -> str:
     """A rate for people, e.g. "1.50 MB/s", or with `bits` "12.00 Mbit/s".
 
     Raises:
         ValueError, OverflowError: the rate is not a finite number.
     """
-    per_second = bytes_per_second * 8 if bits else bytes_per_second
-    return _format(round(per_second), units, _RATE_NAMES[units, bits], digits)
+    return format_all_rates((bytes_per_second,), units, bits)[0]
+
+
+def format_all_rates(rates: Iterable[float], units: Units, bits: bool = False) -> list[str]:
+    """Many of them, as `format_rate` writes each."""
+    numbers = [round(rate * 8 if bits else rate) for rate in rates]
+    return _texts(numbers, _POWERS[units], _RATE_NAMES[units, bits])
 
 
 def megabytes(n: int, units: Units) -> str:
     """`n` bytes in the unit that `megabyte_name` names, always with two decimals and without the unit."""
     sign = "-" if n < 0 else ""
     scaled = _divide(abs(n) * 100, units.step**2)
-    return f"{sign if scaled else ''}{_fixed(scaled, 2)}"
+    return f"{sign if scaled else ''}{scaled // 100}{_HUNDREDTHS[scaled % 100]}"
 
 
 def megabyte_name(units: Units) -> str:

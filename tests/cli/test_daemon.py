@@ -148,7 +148,7 @@ def _foreign_with_a_log(path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_newer, "has schema 99, and this netusage knows schemas up to 1; upgrade netusage"),
+        (_newer, "has schema 99, and this netusage knows schemas up to 2; upgrade netusage"),
         (_foreign, "is a database of another program; choose another file with --db"),
         (_foreign_with_a_log, "is a database of another program; choose another file with --db"),
     ],

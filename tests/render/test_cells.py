@@ -57,8 +57,9 @@ def test_width_is_counted_in_cells(text, cells):
 
 
 def test_cells_are_filled_up_by_what_is_seen():
-    assert pad("日本", 6, right=False) == "日本  "
-    assert pad("e\u0301", 3, right=True) == "  e\u0301"
+    assert pad(["日本", "a"], 6, right=False) == ["日本  ", "a     "]
+    assert pad(["e\u0301", "ab"], 3, right=True) == ["  e\u0301", " ab"]
+    assert pad(["abc", "d"], 3, right=True) == ["abc", "  d"]
 
 
 def test_a_long_name_keeps_both_its_ends():

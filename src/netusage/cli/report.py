@@ -13,7 +13,7 @@ from netusage.cli import options
 from netusage.cli.context import Invocation, pass_invocation
 
 if TYPE_CHECKING:
-    from netusage.render.columns import Column
+    from netusage.render.columns import Column, Kind
     from netusage.reports.usage import NamedPeak, Question, UsageReport, UsageRow
 
 KINDS = ("minute", "5min", "hour", "day", "week", "month", "year", "total", "top")
@@ -249,7 +249,8 @@ def _columns_for_people(answer: "UsageReport") -> list["Column"]:
     from netusage.render.columns import Column
 
     question = answer.question
-    columns = [Column("period", question.cut.value.capitalize(), _period_kind(question))]
+    kind: Kind = "text" if _letters(question) else "time"
+    columns = [Column("period", question.cut.value.capitalize(), kind)]
     if question.cut.value == "total":
         columns = [Column("period", "From", "time"), Column("end", "Until", "time")]
     if question.patterns:
@@ -272,15 +273,15 @@ def _columns_for_people(answer: "UsageReport") -> list["Column"]:
     return columns
 
 
-def _period_kind(question: "Question") -> Any:
+def _letters(question: "Question") -> int | None:
+    """How much of its first moment names a period: its year, month or day; None for the time of the day as well."""
     if question.cut.value in ("minute", "5min", "hour", "total"):
-        return "time"
-    return "text" if _has_name(question) else "date"
-
-
-def _has_name(question: "Question") -> bool:
-    """Whether the period has a name of its own, as 2026-11."""
-    return question.cut.value == "year" or (question.cut.value == "month" and question.billing_day == 1)
+        return None
+    if question.cut.value == "year":
+        return len("2026")
+    return (
+        len("2026-11") if question.cut.value == "month" and question.billing_day == 1 else len("2026-11-20")
+    )
 
 
 def _rows_for_people(answer: "UsageReport") -> Iterator[dict[str, Any]]:
@@ -288,7 +289,7 @@ def _rows_for_people(answer: "UsageReport") -> Iterator[dict[str, Any]]:
 
     question = answer.question
     is_total = question.cut.value == "total"
-    letters = None if not _has_name(question) else 4 if question.cut.value == "year" else 7
+    letters = _letters(question)
     for row in answer.rows:
         cells = _cells(row)
         cells["period"] = isoformat(row.start_s, question.zone)[:letters]

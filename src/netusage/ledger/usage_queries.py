@@ -44,7 +44,7 @@ SELECT 0, start_s, {_SUMS} FROM minute
 WHERE start_s >= ? AND start_s < ? AND interface_id IN (SELECT interface_id FROM member) GROUP BY start_s
 """  # noqa: S608
 _SPANS = """
-SELECT g, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets FROM member m
+SELECT g, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets, rx_bytes, tx_bytes FROM member m
 CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
 """
 
@@ -302,11 +302,13 @@ def _guess(
 
 
 def _add_spans(connection: sqlite3.Connection, columns: list[list[Numbers]], edges: Sequence[int]) -> None:
-    """Add the present members' estimated stretches to columns of what was counted between the edges."""
+    """Add the present members' estimated stretches to columns of what was counted between the edges.
+
+    Their bytes are the last two columns as well: all of them are estimated.
+    """
     edges_us = [at * US for at in edges]
     last = len(edges) - 2
-    for g, start_us, end_us, *counted in connection.execute(_SPANS, (edges_us[-1], edges_us[0])):
-        numbers = (*counted, *counted[:2])  # all of it is estimated
+    for g, start_us, end_us, *numbers in connection.execute(_SPANS, (edges_us[-1], edges_us[0])):
         n = bisect_right(edges_us, start_us) - 1
         if n >= 0 and end_us <= edges_us[n + 1]:
             for column, number in zip(columns[g], numbers, strict=True):

@@ -47,12 +47,12 @@ def widest(texts: Sequence[str]) -> int:
     return max(map(width, texts))
 
 
-def pad(text: str, cells: int, *, right: bool) -> str:
-    """The text filled up with spaces to so many cells; `right` moves it to the right edge."""
-    if text.isascii():
-        return text.rjust(cells) if right else text.ljust(cells)
-    spaces = " " * (cells - width(text))
-    return spaces + text if right else text + spaces
+def pad(texts: Sequence[str], cells: int, *, right: bool) -> list[str]:
+    """Safe texts, each filled up with spaces to so many cells; `right` moves them to the right edge."""
+    if all(map(str.isascii, texts)):
+        return [text.rjust(cells) for text in texts] if right else [text.ljust(cells) for text in texts]
+    spaces = [" " * (cells - width(text)) for text in texts]
+    return [space + text if right else text + space for text, space in zip(texts, spaces, strict=True)]
 
 
 def shorten(text: str, cells: int, mark: str = ELLIPSIS) -> str:

@@ -115,12 +115,12 @@ def _table(columns: Sequence[Column], rows: Iterable[Row], context: RenderContex
             for texts, room in zip(cells, widths, strict=True)
         ]
     columns_of_cells = [
-        [pad(text, room, right=column.numeric) for text in texts]
+        pad(texts, room, right=column.numeric)
         for column, texts, room in zip(shown, cells, widths, strict=True)
     ]
-    for number, line in enumerate(zip(*columns_of_cells, strict=True)):
-        text = _GAP.join(line).rstrip()
-        stream.write(f"\x1b[1m{text}\x1b[0m\n" if context.color and not number else f"{text}\n")
+    title, *lines = [_GAP.join(line).rstrip() for line in zip(*columns_of_cells, strict=True)]
+    stream.write(f"\x1b[1m{title}\x1b[0m\n" if context.color else f"{title}\n")
+    stream.writelines(f"{line}\n" for line in lines)
 
 
 def _line(widths: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from netusage.render.cells import safe
 from netusage.render.columns import Column
 from netusage.render.context import RenderContext
-from netusage.units import format_bytes, format_duration, format_rate
+from netusage.units import format_all_bytes, format_all_rates, format_duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,30 +21,47 @@ def human(column: Column, values: Sequence[Any], context: RenderContext) -> list
     """The cells of one column; words that stand where a number was expected are shown as they are."""
     if column.kind in ("time", "date"):
         return _times(values, context, clock=column.kind == "time")
-    show = _shower(column, context)
+    if column.kind in ("bytes", "rate"):
+        return _amounts(column, values, context)
+    show = _SHOWERS.get(column.kind, _text)
     return [
         NOTHING if value is None else safe(value) if isinstance(value, str) else show(value)
         for value in values
     ]
 
 
-def _shower(column: Column, context: RenderContext) -> Callable[[Any], str]:
-    """How one value of the column is written."""
-    showers: dict[str, Callable[[Any], str]] = {
-        "bytes": lambda value: format_bytes(value, context.units),
-        "rate": lambda value: format_rate(value, context.units, context.bits),
-        "int": lambda value: f"{value:,}",
-        "duration": lambda value: format_duration(value, parts=2),
-        "share": _share,
-        "flag": lambda value: "yes" if value else "no",
-    }
-    return showers.get(column.kind, _text)
+def _amounts(column: Column, values: Sequence[Any], context: RenderContext) -> list[str]:
+    """Bytes or rates, all at once as far as they are numbers."""
+    numbers = [value for value in values if value is not None and not isinstance(value, str)]
+    if column.kind == "bytes":
+        texts = format_all_bytes(numbers, context.units)
+    else:
+        texts = format_all_rates(numbers, context.units, context.bits)
+    if len(texts) == len(values):
+        return texts
+    rest = iter(texts)
+    return [
+        NOTHING if value is None else safe(value) if isinstance(value, str) else next(rest)
+        for value in values
+    ]
 
 
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(safe(str(part)) for part in value) or NOTHING
     return safe(str(value))
+
+
+def _duration(us: int) -> str:
+    return format_duration(us, parts=2)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _flag(value: object) -> str:
+    return "yes" if value else "no"
 
 
 def _share(part: float) -> str:
@@ -55,6 +72,14 @@ def _share(part: float) -> str:
     if percent == "100.0" and part < 1:
         return ">99.9 %"
     return f"{percent} %"
+
+
+_SHOWERS: dict[str, Callable[[Any], str]] = {
+    "int": _count,
+    "duration": _duration,
+    "share": _share,
+    "flag": _flag,
+}
 
 
 def _times(values: Sequence[Any], context: RenderContext, *, clock: bool) -> list[str]:
