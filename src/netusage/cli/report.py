@@ -291,19 +291,19 @@ def _rows_for_people(answer: "UsageReport") -> Iterator[dict[str, Any]]:
     is_total = question.cut.value == "total"
     letters = _letters(question)
     for row in answer.rows:
-        cells = _cells(row)
-        cells["period"] = isoformat(row.start_s, question.zone)[:letters]
+        cells = _cells(row, isoformat(row.start_s, question.zone)[:letters])
         if is_total:
             cells["end"] = isoformat(row.end_s, question.zone)
         yield cells
     if not is_total:
         for row in answer.totals:
-            yield _cells(row) | {"period": "total"}
+            yield _cells(row, "total")
 
 
-def _cells(row: "UsageRow") -> dict[str, Any]:
+def _cells(row: "UsageRow", period: str) -> dict[str, Any]:
     usage, percentile = row.usage, row.percentile
     cells: dict[str, Any] = {
+        "period": period,
         "interface": row.interface,
         "rx": usage.rx_bytes,
         "tx": usage.tx_bytes,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from types import TracebackType
 
 from netusage.errors import LedgerError, NoDataError
@@ -56,8 +55,8 @@ FROM interface i
 """
 # In halves, so that no sum overflows.
 _SPANS = """
-SELECT interface_id, min(start_us), max(end_us), sum(rx_bytes >> 32), sum(rx_bytes & 0xffffffff),
-  sum(tx_bytes >> 32), sum(tx_bytes & 0xffffffff) FROM span GROUP BY interface_id
+SELECT interface_id, sum(rx_bytes >> 32), sum(rx_bytes & 0xffffffff), sum(tx_bytes >> 32),
+  sum(tx_bytes & 0xffffffff) FROM span GROUP BY interface_id
 """
 _PROGRESS_STEPS = 200_000  # of SQLite's machine: some milliseconds
 
@@ -148,7 +147,8 @@ class LedgerReader:
         found += self._all(
             "SELECT min(start_s), max(start_s) + 60 FROM minute WHERE start_s >= ?", self.state.sealed_until_s
         )[0]
-        for start_us, end_us, *_ in self._spanned.values():
+        start_us, end_us = self._all("SELECT min(start_us), max(end_us) FROM span")[0]
+        if start_us is not None:
             found += [start_us // US, -(-end_us // US)]
         known = [at for at in found if at is not None]
         return (min(known), max(known)) if known else None
@@ -240,7 +240,7 @@ class LedgerReader:
 
     def estimated(self) -> dict[int, tuple[int, int]]:
         """Received and sent bytes of all estimated stretches, by interface."""
-        return {number: (rx, tx) for number, (_, _, rx, tx) in self._spanned.items()}
+        return {row[0]: ((row[1] << 32) + row[2], (row[3] << 32) + row[4]) for row in self._all(_SPANS)}
 
     def gaps(self, since_us: int, until_us: int) -> list[GapRecord]:
         """The declared gaps that touch [since, until), by start; one without length counts where it is."""
@@ -278,14 +278,6 @@ class LedgerReader:
         """Whether a recorder holds the ledger now, and the last run in it."""
         rows = self._all(_RUNS + " DESC LIMIT 1")
         return RecorderState(lock.holder(self.path), RunRecord(*rows[0]) if rows else None)
-
-    @cached_property
-    def _spanned(self) -> dict[int, tuple[int, int, int, int]]:
-        """Of the estimated stretches of each interface: the first start, the last end, and the sums of bytes."""
-        return {
-            row[0]: (row[1], row[2], (row[3] << 32) + row[4], (row[5] << 32) + row[6])
-            for row in self._all(_SPANS)
-        }
 
     def _read_state(self, version: int) -> LedgerState:
         rows = (

@@ -43,8 +43,9 @@ _MINUTES_OF_ONE = f"""
 SELECT 0, start_s, {_SUMS} FROM minute
 WHERE start_s >= ? AND start_s < ? AND interface_id IN (SELECT interface_id FROM member) GROUP BY start_s
 """  # noqa: S608
+# Without packets, its index tells all that is asked of a span.
 _SPANS = """
-SELECT g, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets, rx_bytes, tx_bytes FROM member m
+SELECT g, start_us, end_us, rx_bytes, tx_bytes, {packets}, rx_bytes, tx_bytes FROM member m
 CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
 """
 
@@ -124,10 +125,7 @@ def _usage(
     for (g, n), (rx, tx) in guesses.items():
         columns[g][4][n] += rx
         columns[g][5][n] += tx
-    _add_spans(connection, columns, edges)
-    if not packets:
-        for own in columns:
-            own[2:4] = [none, none]
+    _add_spans(connection, columns, edges, packets=packets)
     return [list(map(Usage, *own)) for own in columns]
 
 
@@ -301,18 +299,22 @@ def _guess(
     guesses[g, n] = (rx + until[0] - before[0], tx + until[1] - before[1])
 
 
-def _add_spans(connection: sqlite3.Connection, columns: list[list[Numbers]], edges: Sequence[int]) -> None:
+def _add_spans(
+    connection: sqlite3.Connection, columns: list[list[Numbers]], edges: Sequence[int], *, packets: bool
+) -> None:
     """Add the present members' estimated stretches to columns of what was counted between the edges.
 
     Their bytes are the last two columns as well: all of them are estimated.
     """
+    sql = _SPANS.format(packets="rx_packets, tx_packets" if packets else "0, 0")
     edges_us = [at * US for at in edges]
     last = len(edges) - 2
-    for g, start_us, end_us, *numbers in connection.execute(_SPANS, (edges_us[-1], edges_us[0])):
+    ways = (0, 1, 2, 3, 4, 5) if packets else (0, 1, 4, 5)
+    for g, start_us, end_us, *numbers in connection.execute(sql, (edges_us[-1], edges_us[0])):
         n = bisect_right(edges_us, start_us) - 1
         if n >= 0 and end_us <= edges_us[n + 1]:
-            for column, number in zip(columns[g], numbers, strict=True):
-                column[n] += number
+            for way in ways:
+                columns[g][way][n] += numbers[way]
             continue
         length = end_us - start_us
         n = max(n, 0)

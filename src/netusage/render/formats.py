@@ -120,7 +120,7 @@ def _table(columns: Sequence[Column], rows: Iterable[Row], context: RenderContex
     ]
     title, *lines = [_GAP.join(line).rstrip() for line in zip(*columns_of_cells, strict=True)]
     stream.write(f"\x1b[1m{title}\x1b[0m\n" if context.color else f"{title}\n")
-    stream.writelines(f"{line}\n" for line in lines)
+    stream.write("\n".join([*lines, ""]))
 
 
 def _line(widths: Sequence[int]) -> int:

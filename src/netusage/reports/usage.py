@@ -255,7 +255,10 @@ def _rows(
 
 
 def _elapsed(spans: Sequence[Period], begun: int, now_s: int) -> list[int]:
-    return [max(min(span.end_s, now_s) - max(span.start_s, begun), 0) for span in spans]
+    return [
+        end - start if begun <= start and end <= now_s else max(min(end, now_s) - max(start, begun), 0)
+        for start, end in spans
+    ]
 
 
 def _top_rows(
