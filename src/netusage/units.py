@@ -42,7 +42,7 @@ def _divide(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _texts(numbers: Iterable[int], powers: Sequence[int], names: Sequence[str]) -> list[str]:
+def _texts(numbers: Sequence[int], powers: Sequence[int], names: Sequence[str]) -> list[str]:
     """Each number in the largest unit in which it is at least one, as printed.
 
     Neighbours are mostly of one unit, so that is looked for again only where a number is outside of it.
@@ -93,7 +93,7 @@ def format_bytes(n: int, units: Units) -> str:
     return format_all_bytes((n,), units)[0]
 
 
-def format_all_bytes(numbers: Iterable[int], units: Units) -> list[str]:
+def format_all_bytes(numbers: Sequence[int], units: Units) -> list[str]:
     """Many of them, as `format_bytes` writes each."""
     return _texts(numbers, _POWERS[units], _BYTE_NAMES[units])
 

@@ -1,5 +1,6 @@
 import itertools
 import math
+import random
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -308,6 +309,22 @@ def test_the_nearest_rank_is_that_of_the_definition(values, percent, zeros):
     assert nearest_rank([*values, *[0] * zeros], percent) == naive_percentile(
         [*values, *[0] * zeros], percent
     )
+
+
+@pytest.mark.parametrize("shape", ["random", "rising", "falling", "mostly zero", "few values", "in turn"])
+@pytest.mark.parametrize("percent", [1, 50_000, 95_000, 99_999, 100_000])
+def test_the_nearest_rank_of_many_values_is_found_without_sorting_them_all(shape, percent):
+    rand = random.Random(percent)
+    values = {
+        "random": [rand.randrange(1 << 40) for _ in range(9001)],
+        "rising": list(range(9001)),
+        "falling": list(range(9001, 0, -1)),
+        "mostly zero": [rand.randrange(1000) if n % 50 == 0 else 0 for n in range(9001)],
+        "few values": [rand.randrange(3) for _ in range(9001)],
+        "in turn": [10**6 if n % 16 == 0 else n for n in range(9001)],
+    }[shape]
+    rank = max(-(-len(values) * percent // 100_000), 1)
+    assert nearest_rank(values, percent) == sorted(values)[rank - 1]
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -197,7 +197,8 @@ def _place(into: Slots, place: int, columns: Sequence[Sequence[int]]) -> None:
     for slots_, column in zip(into, columns, strict=True):
         low = max(place, 0)
         more = column[low - place : max(len(slots_) - place, 0)]
-        slots_[low : low + len(more)] = map(add, slots_[low : low + len(more)], more)
+        known = slots_[low : low + len(more)]
+        slots_[low : low + len(more)] = map(add, known, more) if any(known) else more
 
 
 def _noted(state: LedgerState, start_s: int, end_s: int) -> tuple[int, int]:
@@ -233,13 +234,13 @@ def _quarters(
 
 
 class _Together:
-    """The sum of pairs of columns of one length that hold running totals."""
+    """The sum of pairs of columns of one length that hold running totals, each pair as one number of many lanes."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._sums: dict[int, int] = {}  # by the length of the pair, the pair as one number
+        self._sums: dict[int, int] = {}  # by the length of the pairs
         self._most: dict[int, int] = {}
-        self._apart: list[list[int]] = []
+        self._apart: list[tuple[list[int], list[int]]] = []
 
     def add(self, pair: bytes) -> None:
         """Add a pair."""
@@ -247,19 +248,29 @@ class _Together:
         length = len(pair)
         most = self._most.get(length, 0) + max(column[-1] for column in columns)
         if most >> 8 * length // (2 * self._count):  # it would run over into the number beside it
-            self._apart.append([n for column in columns for n in column])
+            self._apart.append((differences(list(columns[0])), differences(list(columns[1]))))
             return
         self._most[length] = most
         self._sums[length] = self._sums.get(length, 0) + int.from_bytes(pair, "little")
 
     def columns(self) -> tuple[list[int], list[int]]:
         """What was counted in each quarter."""
-        parts = [decode(sum_.to_bytes(length, "little"), self._count) for length, sum_ in self._sums.items()]
-        parts += [(own[: self._count], own[self._count :]) for own in self._apart]
-        first, *others = [[differences(column) for column in pair] for pair in parts]
+        parts = self._apart + [self._between(sum_, length) for length, sum_ in self._sums.items()]
+        first, *others = parts
         for other in others:
-            first = [list(map(add, a, b)) for a, b in zip(first, other, strict=True)]
-        return first[0], first[1]
+            first = (list(map(add, first[0], other[0])), list(map(add, first[1], other[1])))
+        return first
+
+    def _between(self, packed: int, length: int) -> tuple[list[int], list[int]]:
+        """The differences of neighbours, all lanes at once: none is below the one before it."""
+        bits = 8 * length // (2 * self._count)
+        column = 8 * length // 2
+        found = []
+        for lanes in (packed & ((1 << column) - 1), packed >> column):
+            more = lanes - (lanes << bits & ((1 << column) - 1))
+            found.append(more.to_bytes(length // 2, "little"))
+        rx, tx = decode(b"".join(found), self._count)
+        return list(rx), list(tx)
 
 
 def _spread(into: Slots, span: Sequence[int], start_s: int, width_s: int) -> None:
