@@ -29,6 +29,7 @@ define new_venv
 	  if [ "$(ROOT_ON_DEBIAN)" = yes ]; then apt-get update -qq && apt-get install -y -qq python3-venv; \
 	  else echo "netusage: Python's venv is missing; on Debian or Ubuntu: sudo apt install python3-venv" >&2; exit 1; fi; }
 	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install $(PIP_FLAGS) --upgrade pip  # commands that an old one installs start more slowly
 endef
 
 $(VENV)/installed: pyproject.toml constraints.txt | python

@@ -67,6 +67,7 @@ def write_summary(view: View, out: TextIO) -> None:
             boot_id=boot_id(),
             overrides=view.interfaces,
             billing_day=view.billing_day,
+            packets=view.format != "table",
         )
     if view.interfaces.hidden:
         answer = answer._replace(rows=[row for row in answer.rows if not _is_hidden(row, view)])

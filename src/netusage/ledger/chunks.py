@@ -13,7 +13,6 @@ otherwise; the length of the pair tells which. A checksum tells whether they are
 
 import sqlite3
 import sys
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from operator import le, sub
 
@@ -49,6 +48,8 @@ WHERE interface_id = ? AND start_s > ?
 
 def encode(first: Sequence[int], second: Sequence[int]) -> bytes:
     """A pair of columns of one length; numbers are not negative and below 2^64."""
+    from array import array  # noqa: PLC0415  # who only reads does without
+
     code = "I" if max(max(first, default=0), max(second, default=0)) < 1 << 32 else "Q"
     numbers = array(code, first)
     numbers.extend(second)
@@ -69,6 +70,8 @@ def decode(pair: bytes, count: int) -> tuple[Sequence[int], Sequence[int]]:
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
     if sys.byteorder == "big":
+        from array import array  # noqa: PLC0415  # as above
+
         numbers = array("I" if width == 4 else "Q", pair)
         numbers.byteswap()
         return numbers[:count], numbers[count:]

@@ -86,6 +86,8 @@ class LedgerReader:
             with connect.translated(path, "read"):
                 version = schema.check_version(self._connection, path)
                 self._connection.execute("PRAGMA temp_store = MEMORY")
+                # Columns are read once and from front to back: a cache that the processor's own holds is quicker.
+                self._connection.execute("PRAGMA cache_size = -512")
                 self._connection.execute("BEGIN")
                 self.state = self._read_state(version)
         except BaseException:

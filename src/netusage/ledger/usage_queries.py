@@ -10,7 +10,6 @@ anything add up to it exactly.
 """
 
 import contextlib
-import heapq
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -90,6 +89,8 @@ def busiest(
     packets: bool,
 ) -> list[tuple[int, Usage]]:
     """See `LedgerReader.busiest`."""
+    import heapq  # noqa: PLC0415  # only here
+
     every = usage(connection, state, [ids], edges, packets=False)[0]
     ranked = heapq.nsmallest(count, range(len(every)), key=lambda n: (-every[n].total_bytes, n))
     found = [n for n in ranked if every[n].total_bytes]
@@ -158,7 +159,7 @@ def _running_totals(
         for interface_id in ids:
             own = _of_interface(connection, interface_id, places, pick, packets=packets)
             for way, column in enumerate(own):
-                total[way] = column if len(ids) == 1 else list(map(add, total[way], column))
+                total[way] = column if interface_id == ids[0] else list(map(add, total[way], column))
     return found
 
 

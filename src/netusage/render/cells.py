@@ -33,6 +33,11 @@ def markdown(text: str) -> str:
     return text.translate(_MARKDOWN)
 
 
+def are_ascii(texts: Sequence[str]) -> bool:
+    """Whether all of the texts are ASCII; one long text knows that of itself."""
+    return "".join(texts).isascii()
+
+
 def width(text: str) -> int:
     """How many cells of a terminal some safe text takes."""
     if text.isascii():
@@ -42,14 +47,14 @@ def width(text: str) -> int:
 
 def widest(texts: Sequence[str]) -> int:
     """How many cells the widest of some safe texts takes."""
-    if all(map(str.isascii, texts)):
+    if are_ascii(texts):
         return max(map(len, texts))
     return max(map(width, texts))
 
 
 def pad(texts: Sequence[str], cells: int, *, right: bool) -> list[str]:
     """Safe texts, each filled up with spaces to so many cells; `right` moves them to the right edge."""
-    if all(map(str.isascii, texts)):
+    if are_ascii(texts):
         return [text.rjust(cells) for text in texts] if right else [text.ljust(cells) for text in texts]
     spaces = [" " * (cells - width(text)) for text in texts]
     return [space + text if right else text + space for text, space in zip(texts, spaces, strict=True)]

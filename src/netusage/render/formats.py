@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from netusage.errors import UsageError
-from netusage.render.cells import ELLIPSIS, encodable, markdown, pad, safe, shorten, widest, width
+from netusage.render.cells import ELLIPSIS, are_ascii, encodable, markdown, pad, safe, shorten, widest, width
 from netusage.render.columns import Column
 from netusage.render.context import RenderContext, is_terminal
 from netusage.render.values import human
@@ -95,7 +95,7 @@ def _cells(
     found = []
     for column in columns:
         texts = [safe(column.title), *human(column, [row.get(column.key) for row in rows], context)]
-        if not all(map(str.isascii, texts)):
+        if not are_ascii(texts):
             texts = [encodable(text, encoding) for text in texts]
         found.append(texts)
     return found

@@ -80,6 +80,7 @@ def summary(
     boot_id: str,
     overrides: Overrides,
     billing_day: int = 1,
+    packets: bool = True,
 ) -> Summary:
     """Answer it.
 
@@ -90,6 +91,7 @@ def summary(
         boot_id: the running boot.
         overrides: what the configuration puts into the machine's total, or leaves out.
         billing_day: the day on which months begin.
+        packets: tell packets of today and of this month as well; they are 0 without it.
     """
     now_s = now_us // US
     interfaces = reader.interfaces()
@@ -100,7 +102,7 @@ def summary(
         interfaces, key=lambda i: (i.id not in machine, -i.totals.rx_bytes - i.totals.tx_bytes, i.name)
     )
     add = _Adder(order, machine)
-    of_today, of_month = _of_calendar(reader, interfaces, today, month)
+    of_today, of_month = _of_calendar(reader, interfaces, today, month, packets=packets)
     rows = add.rows(Stretch.TODAY, today, of_today) + add.rows(Stretch.MONTH, month, of_month)
     boot = reader.since_boot(boot_id)
     if boot is not None:
@@ -118,11 +120,16 @@ def summary(
 
 
 def _of_calendar(
-    reader: LedgerReader, interfaces: Sequence[InterfaceRecord], today: Period, month: Period
+    reader: LedgerReader,
+    interfaces: Sequence[InterfaceRecord],
+    today: Period,
+    month: Period,
+    *,
+    packets: bool,
 ) -> tuple[dict[int, Usage], dict[int, Usage]]:
     """Usage by interface of today and of this month."""
     edges = sorted({month.start_s, today.start_s, today.end_s, month.end_s})
-    sums = reader.usage([[i.id] for i in interfaces], edges)
+    sums = reader.usage([[i.id] for i in interfaces], edges, packets=packets)
     day = edges.index(today.start_s)
     of_today = {i.id: parts[day] for i, parts in zip(interfaces, sums, strict=True)}
     of_month = {i.id: _sum(parts) for i, parts in zip(interfaces, sums, strict=True)}
