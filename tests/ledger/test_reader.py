@@ -113,6 +113,29 @@ def test_what_was_counted_while_the_clock_was_wrong_is_where_the_clock_put_it(pa
         assert usage(reader, "eth0", edges) == [Usage(1), Usage(20), Usage(300)]
 
 
+def test_without_packets_the_bytes_are_the_same_and_packets_are_none(path):
+    with writing(path) as ledger:
+        eth0 = ledger.interface("eth0")
+        for minute in range(0, 3000, 7):
+            ledger.count(eth0, START_S + minute * 60, minute, 3, 5, 2)
+        ledger.span(eth0, START_S * US, (START_S + 5000) * US, 1000, 10, 3, 2)
+        ledger.commit(START_S + 3000 * 60 + 100)
+    edges = [
+        START_S - 60,
+        START_S + 60,
+        START_S + 960,
+        START_S + 1800,
+        START_S + DAY_S,
+        START_S + 2 * DAY_S + 420,
+        START_S + 3 * DAY_S,
+    ]
+    with LedgerReader(str(path)) as reader:
+        (whole,) = reader.usage([[1]], edges)
+        (without,) = reader.usage([[1]], edges, packets=False)
+    assert without == [one._replace(rx_packets=0, tx_packets=0) for one in whole]
+    assert any(one.rx_packets for one in whole)
+
+
 def test_numbers_up_to_two_to_the_63rd_are_exact_for_each_and_together(path):
     with writing(path) as ledger:
         one, two = ledger.interface("eth0"), ledger.interface("eth1")

@@ -126,6 +126,9 @@ def _usage(
     for (g, n), (rx, tx) in guesses.items():
         columns[g][4][n] += rx
         columns[g][5][n] += tx
+    if not packets:  # minutes have told some
+        for own in columns:
+            own[2:4] = none, none
     _add_spans(connection, columns, edges, packets=packets)
     return [list(map(Usage, *own)) for own in columns]
 
@@ -322,6 +325,6 @@ def _add_spans(
         while n <= last and edges_us[n] < end_us:
             low = max(edges_us[n], start_us) - start_us
             high = min(edges_us[n + 1], end_us) - start_us
-            for column, number in zip(columns[g], numbers, strict=True):
-                column[n] += number * high // length - number * low // length
+            for way in ways:
+                columns[g][way][n] += numbers[way] * high // length - numbers[way] * low // length
             n += 1
