@@ -120,7 +120,7 @@ class Book:
             else:
                 weeks = self.weeks[index] = day
                 weeks.id = db.execute("SELECT last_insert_rowid()").fetchone()[0]
-            if (day.end_s - weeks.start_s) % LONGEST_S == 0 or day.end_s % LONGEST_S == 0:
+            if day.end_s % LONGEST_S == 0:
                 weeks.save(db)
             self.days[index] = None
 

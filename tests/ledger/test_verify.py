@@ -63,6 +63,18 @@ def findings(path):
         return verify(reader).findings
 
 
+def assert_found_once(path, table, interface, at_s, what, difference):
+    at_us = None if at_s is None else at_s * US
+    fitting = [
+        one
+        for one in findings(path)
+        if (one.table, one.interface, one.at_us) == (table, interface, at_us) and what in one.what
+    ]
+    assert len(fitting) == 1, findings(path)
+    if difference is not None:
+        assert fitting[0].found - fitting[0].expected == difference
+
+
 def test_a_sound_ledger_has_no_findings_and_its_rows_are_counted(path):
     with LedgerReader(str(path)) as reader:
         assert reader.state.minutes_from_s > OLD_S
@@ -107,17 +119,9 @@ NUMBERS = [
 
 @pytest.mark.parametrize("case", NUMBERS)
 def test_numbers_that_do_not_add_up_are_found_with_their_place(path, case):
-    statement, table, interface, at_s, what, difference = case
+    statement, *expected = case
     tamper(path, statement)
-    at_us = None if at_s is None else at_s * US
-    fitting = [
-        one
-        for one in findings(path)
-        if (one.table, one.interface, one.at_us) == (table, interface, at_us) and what in one.what
-    ]
-    assert len(fitting) == 1, findings(path)
-    if difference is not None:
-        assert fitting[0].found - fitting[0].expected == difference
+    assert_found_once(path, *expected)
 
 
 QUARTERS = [
@@ -145,17 +149,9 @@ QUARTERS = [
 
 @pytest.mark.parametrize("case", QUARTERS)
 def test_quarters_that_do_not_add_up_are_found_with_their_place(path, case):
-    (interface_id, quarter_s, more), table, interface, at_s, what, difference = case
+    (interface_id, quarter_s, more), *expected = case
     change_quarter(path, interface_id, quarter_s, **more)
-    at_us = None if at_s is None else at_s * US
-    fitting = [
-        one
-        for one in findings(path)
-        if (one.table, one.interface, one.at_us) == (table, interface, at_us) and what in one.what
-    ]
-    assert len(fitting) == 1, findings(path)
-    if difference is not None:
-        assert fitting[0].found - fitting[0].expected == difference
+    assert_found_once(path, *expected)
 
 
 def test_one_wrong_running_total_is_found_once_and_where_it_is(path):

@@ -24,8 +24,18 @@ LONGEST_S = 28 * DAY_S
 # One quarter: its start in UTC seconds, four counters, two peaks.
 Quarter = tuple[int, int, int, int, int, int, int]
 
+# The chunks of an interface that may reach into a stretch: interface, from and until when, UTC seconds.
+OVERLAPPING = f"WHERE interface_id = ? AND start_s > ? - {LONGEST_S} AND start_s < ? ORDER BY start_s"
+# What the minutes from one time to another make of each quarter: interface, and a `Quarter`.
+QUARTERS_OF_MINUTES = """
+SELECT interface_id, start_s / 900 * 900 AS quarter_s, sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets),
+  max(peak_rx), max(peak_tx)
+FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY interface_id, quarter_s
+"""
+# What `Chunk.of_row` reads.
+FIELDS = "id, interface_id, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets, change, quarters, bytes, packets, peaks"
+
 _COUNTERS = 4
-_FIELDS = "id, interface_id, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets, change, quarters, bytes, packets, peaks"
 _INSERT = """
 INSERT INTO chunk (id, interface_id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets,
   peak_rx, peak_tx, change, bytes, packets, peaks, crc)
@@ -116,7 +126,7 @@ class Chunk:
 
     @classmethod
     def of_row(cls, row: Sequence[int | bytes]) -> "Chunk":
-        """A row of `_FIELDS`.
+        """A row of `FIELDS`, and what may stand behind them.
 
         Raises:
             sqlite3.DatabaseError: the columns are of other lengths than the row says.
@@ -155,8 +165,7 @@ class Chunk:
     def join(self, other: "Chunk") -> None:
         """Put a later chunk of the same interface behind this one."""
         for quarter in other.quarters():
-            if any(quarter[1:]):
-                self.append(quarter)
+            self.append(quarter)
         self.change = max(self.change, other.change)
 
     def add(self, quarter: Quarter) -> None:
@@ -203,8 +212,15 @@ def differences(column: Sequence[int]) -> list[int]:
 
 def load(connection: sqlite3.Connection, condition: str, values: Sequence[int]) -> list[Chunk]:
     """The chunks that fulfil a condition of SQL."""
-    sql = f"SELECT {_FIELDS} FROM chunk {condition}"  # noqa: S608  # fixed texts
+    sql = f"SELECT {FIELDS} FROM chunk {condition}"  # noqa: S608  # fixed texts
     return [Chunk.of_row(row) for row in connection.execute(sql, values)]
+
+
+def newest(connection: sqlite3.Connection, interface_id: int, until_s: int = (1 << 63) - 1) -> Chunk | None:
+    """The last chunk of an interface that begins no later than `until_s`, UTC seconds; None when there is none."""
+    condition = "WHERE interface_id = ? AND start_s <= ? ORDER BY start_s DESC LIMIT 1"
+    found = load(connection, condition, (interface_id, until_s))
+    return found[0] if found else None
 
 
 def append(
@@ -221,8 +237,7 @@ def append(
     Returns:
         The same now: each chunk that was written has been given the next one.
     """
-    newest = load(connection, "WHERE interface_id = ? ORDER BY start_s DESC LIMIT 1", (interface_id,))
-    chunk = newest[0] if newest else None
+    chunk = newest(connection, interface_id)
     fresh = False
     for quarter in quarters:
         if chunk is None or chunk.start_s // DAY_S != quarter[0] // DAY_S:
@@ -276,12 +291,7 @@ def add(
         instead: what is there is not added to, it is replaced.
     """
     at_s = quarter[0]
-    found = load(
-        connection,
-        "WHERE interface_id = ? AND start_s <= ? ORDER BY start_s DESC LIMIT 1",
-        (interface_id, at_s),
-    )
-    chunk = found[0] if found else None
+    chunk = newest(connection, interface_id, at_s)
     before = chunk.after if chunk else (0, 0, 0, 0)
     if chunk is not None and at_s < chunk.end_s:
         (chunk.put if instead else chunk.add)(quarter)
@@ -297,11 +307,7 @@ def add(
 
 def between(connection: sqlite3.Connection, interface_id: int, start_s: int, end_s: int) -> Iterator[Quarter]:
     """The quarters of an interface from `start_s` up to `end_s` in which anything was counted."""
-    for chunk in load(
-        connection,
-        "WHERE interface_id = ? AND start_s > ? AND start_s < ? ORDER BY start_s",
-        (interface_id, start_s - LONGEST_S, end_s),
-    ):
+    for chunk in load(connection, OVERLAPPING, (interface_id, start_s, end_s)):
         for quarter in chunk.quarters():
             if start_s <= quarter[0] < end_s and any(quarter[1:]):
                 yield quarter

@@ -22,15 +22,27 @@ WHERE start_s >= ?1 AND start_s < ?1 + 86400 {only} GROUP BY interface_id, place
 _READ = """
 SELECT start_s, bytes FROM five WHERE interface_id = ? AND start_s >= ? AND start_s < ? ORDER BY start_s
 """
-
 _NOTED = "SELECT interface_id, bytes FROM five WHERE start_s = ?"
+_WRITE = """
+INSERT INTO five (interface_id, start_s, bytes) VALUES (?, ?, ?)
+ON CONFLICT (interface_id, start_s) DO UPDATE SET bytes = excluded.bytes
+"""
+_SEALED_DAYS = """
+SELECT DISTINCT start_s / 86400 * 86400 AS day_s FROM minute
+WHERE day_s + 86400 <= (SELECT sealed_until_s FROM ledger)
+"""
 
 
 def note(connection: sqlite3.Connection, day_s: int, interface_id: int | None = None) -> None:
     """Write the sums of a day, UTC seconds, anew; those of one interface or of all."""
     for number, columns in of_minutes(connection, day_s, interface_id).items():
-        connection.execute("DELETE FROM five WHERE interface_id = ? AND start_s = ?", (number, day_s))
-        connection.execute("INSERT INTO five VALUES (NULL, ?, ?, ?)", (number, day_s, encode(*columns)))
+        connection.execute(_WRITE, (number, day_s, encode(*columns)))
+
+
+def note_all(connection: sqlite3.Connection) -> None:
+    """Write the sums of every day that is sealed and has minutes."""
+    for (day_s,) in connection.execute(_SEALED_DAYS).fetchall():
+        note(connection, day_s)
 
 
 def of_minutes(

@@ -8,17 +8,15 @@ from operator import add
 
 from netusage.ledger import fives
 from netusage.ledger.answers import LedgerState, Peak, Peaks
-from netusage.ledger.chunks import DAY_S, LONGEST_S, decode, differences
+from netusage.ledger.chunks import DAY_S, OVERLAPPING, decode, differences
 from netusage.ledger.usage_queries import Groups, minutes_from, set_members
 from netusage.model import MINUTE_S, QUARTER_S, US
 
 Slots = tuple[list[int], list[int]]
 
-_PEAKS = """
-SELECT id, start_s, quarters, peak_rx, peak_tx FROM chunk
-WHERE interface_id = ? AND start_s > ? AND start_s < ? ORDER BY start_s
-"""
+_PEAKS = f"SELECT id, start_s, quarters, peak_rx, peak_tx FROM chunk {OVERLAPPING}"  # noqa: S608  # fixed texts
 _PEAKS_OF_ONE = "SELECT quarters, peaks FROM chunk WHERE id = ?"
+_BYTES = f"SELECT start_s, quarters, bytes FROM chunk {OVERLAPPING}"  # noqa: S608  # fixed texts
 _PEAK_OF_MINUTES = """
 SELECT m.g, start_s, peak_rx, peak_tx, minute.interface_id FROM minute
 CROSS JOIN member m ON m.interface_id = minute.interface_id WHERE start_s >= ? AND start_s < ?
@@ -27,25 +25,8 @@ _WHICH_MINUTE = """
 SELECT start_s FROM minute WHERE start_s >= ? AND start_s < ? AND interface_id = ? AND {column} = ? ORDER BY start_s
 """
 _MINUTES = """
-SELECT m.g, start_s, peak_rx, peak_tx, minute.interface_id FROM minute
-CROSS JOIN member m ON m.interface_id = minute.interface_id WHERE start_s >= ? AND start_s < ?
-"""
-_WHICH_MINUTE = """
-SELECT start_s FROM minute WHERE start_s >= ? AND start_s < ? AND interface_id = ? AND {column} = ? ORDER BY start_s
-"""
-# A list of numbers is looked up faster than a table.
-_SLOTS_OF_ONE = """
-SELECT 0, s.start_s, sum(rx_bytes), sum(tx_bytes) FROM stretch s
-CROSS JOIN minute t ON t.start_s >= s.start_s AND t.start_s < s.end_s
-WHERE t.interface_id IN ({ids}) GROUP BY s.n
-"""
-_MINUTES = """
 SELECT m.g, start_s, rx_bytes, tx_bytes FROM minute t
 CROSS JOIN member m ON m.interface_id = t.interface_id WHERE start_s >= ? AND start_s < ?
-"""
-_BYTES = """
-SELECT start_s, quarters, bytes FROM chunk
-WHERE interface_id = ? AND start_s > ? AND start_s < ? ORDER BY start_s
 """
 _SPANS = """
 SELECT g, start_us, end_us, rx_bytes, tx_bytes FROM member m
@@ -82,7 +63,7 @@ def _from_quarters(
     highest: dict[tuple[int, int], tuple[int, int, _Peaks, int, int]] = {}
     starts = [start for start, _ in inner]
     for interface_id in ids:
-        within = (interface_id, inner[0][0] - LONGEST_S, inner[-1][1])
+        within = (interface_id, inner[0][0], inner[-1][1])
         for number, start_s, count, *most in connection.execute(_PEAKS, within).fetchall():
             chunk = _Peaks(connection, number, start_s)
             end_s = start_s + count * QUARTER_S
@@ -173,16 +154,14 @@ def slots(
     set_members(connection, groups)
     count = max(end_s - start_s, 0) // width_s
     found: list[Slots] = [([0] * count, [0] * count) for _ in groups]
-    read = _quarters if width_s == QUARTER_S else _fives
-    for ids, into in zip(groups, found, strict=True):
-        for at_s, *columns in read(connection, state, ids, start_s, end_s):
-            _place(into, (at_s - start_s) // width_s, columns)
     if width_s == QUARTER_S:
-        by_minute = [(max(start_s, state.sealed_until_s), end_s)]
+        read, low, high = _quarters, start_s, min(end_s, state.sealed_until_s)
     else:
-        low, high = _noted(state, start_s, end_s)
-        by_minute = [(start_s, low), (high, end_s)] if high > low else [(start_s, end_s)]
-    for piece in by_minute:
+        read, (low, high) = _fives, _noted(state, start_s, end_s)
+    for ids, into in zip(groups, found, strict=True):
+        for at_s, *columns in read(connection, ids, low, high):
+            _place(into, (at_s - start_s) // width_s, columns)
+    for piece in ((start_s, low), (high, end_s)) if high > low else ((start_s, end_s),):
         for g, at_s, rx, tx in connection.execute(_MINUTES, piece):
             place = (at_s - start_s) // width_s
             found[g][0][place] += rx
@@ -209,16 +188,15 @@ def _noted(state: LedgerState, start_s: int, end_s: int) -> tuple[int, int]:
 
 
 def _fives(
-    connection: sqlite3.Connection, state: LedgerState, ids: Sequence[int], start_s: int, end_s: int
+    connection: sqlite3.Connection, ids: Sequence[int], start_s: int, end_s: int
 ) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
     """Five minutes by columns: where each begins, and its received and sent bytes."""
-    low, high = _noted(state, start_s, end_s)
     for interface_id in ids:
-        yield from fives.read(connection, interface_id, low, high)
+        yield from fives.read(connection, interface_id, start_s, end_s)
 
 
 def _quarters(
-    connection: sqlite3.Connection, _state: LedgerState, ids: Sequence[int], start_s: int, end_s: int
+    connection: sqlite3.Connection, ids: Sequence[int], start_s: int, end_s: int
 ) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
     """Quarters by columns: where each begins, and its received and sent bytes.
 
@@ -227,7 +205,7 @@ def _quarters(
     """
     alike: dict[tuple[int, int], _Together] = {}
     for interface_id in ids:
-        for at_s, quarters, pair in connection.execute(_BYTES, (interface_id, start_s - LONGEST_S, end_s)):
+        for at_s, quarters, pair in connection.execute(_BYTES, (interface_id, start_s, end_s)):
             alike.setdefault((at_s, quarters), _Together(quarters)).add(pair)
     for (at_s, _), together in alike.items():
         yield at_s, *together.columns()

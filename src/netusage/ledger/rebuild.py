@@ -29,10 +29,6 @@ _PARTS = (
     ("interface", "interface_id", ("epoch", "minute", "chunk", "span")),
     ("place", "place_id", ("epoch", "run")),
 )
-_OF_MINUTES = f"""
-SELECT interface_id, start_s / {QUARTER_S} * {QUARTER_S} AS quarter_s, {_SUMS}, max(peak_rx), max(peak_tx)
-FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY interface_id, quarter_s
-"""  # noqa: S608
 _ENTRIES = f"""
 SELECT {_SUMS} FROM (
   SELECT {", ".join(_COLUMNS)} FROM span WHERE interface_id = ?1
@@ -111,7 +107,7 @@ class Rebuild:
         self._own_row()
         self._chunks()
         self._quarters()
-        self._fives()
+        fives.note_all(self._connection)
         self._epochs()
         for number, name in self._execute("SELECT id, name FROM interface ORDER BY id").fetchall():
             self._reconcile(number, name)
@@ -237,7 +233,7 @@ class Rebuild:
 
     def _quarters_between(self, start_s: int, end_s: int) -> tuple[int, int]:
         """How many were taken from their minutes, and the end of the last one that stands without them."""
-        of_minutes = {row[:2]: row[2:] for row in self._execute(_OF_MINUTES, (start_s, end_s))}
+        of_minutes = {row[:2]: row[2:] for row in self._execute(chunks.QUARTERS_OF_MINUTES, (start_s, end_s))}
         quarters = {
             (number, at_s): tuple(numbers)
             for number in self._interfaces()
@@ -259,13 +255,6 @@ class Rebuild:
             chunks.add(self._connection, key[0], (key[1], *minutes), 0, instead=True)
             made += 1
         return made, kept_until
-
-    def _fives(self) -> None:
-        """The five minutes of the days whose minutes are kept."""
-        sql = f"""SELECT DISTINCT start_s / {chunks.DAY_S} * {chunks.DAY_S} AS day FROM minute
-                  WHERE day + {chunks.DAY_S} <= (SELECT sealed_until_s FROM ledger)"""  # noqa: S608
-        for (day_s,) in self._execute(sql).fetchall():
-            fives.note(self._connection, day_s)
 
     def _change_numbers(self) -> None:
         """Every entry has a number of its own that was given."""
@@ -290,10 +279,9 @@ class Rebuild:
     def _reconcile(self, number: int, name: str) -> None:
         """Make epochs and entries of one interface agree, and its totals with them."""
         entries = Counters(*(value or 0 for value in self._execute(_ENTRIES, (number,)).fetchone()))
-        for chunk in chunks.load(
-            self._connection, "WHERE interface_id = ? ORDER BY start_s DESC LIMIT 1", (number,)
-        ):
-            entries = entries.plus(Counters(*chunk.after))
+        newest = chunks.newest(self._connection, number)
+        if newest is not None:
+            entries = entries.plus(Counters(*newest.after))
         sql = f"SELECT {_RECORDED} FROM epoch WHERE interface_id = ?"  # noqa: S608
         recorded = Counters(*self._execute(sql, (number,)).fetchone())
         entries = entries.plus(self._fill_holes(number, recorded, entries))

@@ -241,11 +241,7 @@ def _chunks(connection: sqlite3.Connection) -> None:
         change += 1
         connection.execute("UPDATE span SET change = ? WHERE id = ?", (change, span))
     connection.execute("UPDATE ledger SET change = ?", (change,))
-    days = connection.execute(
-        "SELECT DISTINCT start_s / 86400 * 86400 FROM minute WHERE start_s < (SELECT sealed_until_s FROM ledger) / 86400 * 86400"
-    ).fetchall()
-    for (day_s,) in days:
-        fives.note(connection, day_s)
+    fives.note_all(connection)
     connection.execute("DROP TABLE quarter")
     connection.execute("DROP TABLE odometer")
 

@@ -13,17 +13,11 @@ from netusage.model import QUARTER_S
 
 _DROP_AT_ONCE_S = 2 * 3600
 
-_OF_MINUTES = """
-SELECT interface_id, start_s / 900 * 900 AS quarter_s, sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets),
-  max(peak_rx), max(peak_tx)
-FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY interface_id, quarter_s
-"""
-
 
 def seal(connection: sqlite3.Connection, from_s: int, until_s: int) -> None:
     """Sum the minutes of [from_s, until_s) into quarters; both are multiples of 900 s, UTC."""
     change = _change(connection)
-    rows = connection.execute(_OF_MINUTES, (from_s, until_s)).fetchall()
+    rows = connection.execute(chunks.QUARTERS_OF_MINUTES, (from_s, until_s)).fetchall()
     for interface_id, own in groupby(rows, key=itemgetter(0)):
         change = chunks.append(connection, interface_id, [row[1:] for row in own], change)
     connection.execute("UPDATE ledger SET sealed_until_s = ?, change = ?", (until_s, change))

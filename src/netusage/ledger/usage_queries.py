@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import add, itemgetter, sub
 
 from netusage.ledger.answers import NO_USAGE, LedgerState, Usage
-from netusage.ledger.chunks import LONGEST_S, between, decode
+from netusage.ledger.chunks import OVERLAPPING, between, decode
 from netusage.model import QUARTER_S, US
 
 Numbers = list[int]
@@ -29,10 +29,9 @@ _TABLES = (
     "CREATE TEMP TABLE IF NOT EXISTS member (interface_id INTEGER PRIMARY KEY, g INTEGER NOT NULL)",
     "DELETE FROM member",
 )
-_HEADS = """
-SELECT id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets FROM chunk
-WHERE interface_id = ? AND start_s > ? AND start_s < ? ORDER BY start_s
-"""
+_HEADS = f"""
+SELECT id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets FROM chunk {OVERLAPPING}
+"""  # noqa: S608  # fixed texts
 _SUMS = "sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets)"
 _MINUTES = """
 SELECT g, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets FROM minute
@@ -175,7 +174,7 @@ def _of_interface(
     packets: bool,
 ) -> list[Numbers]:
     """The running totals of an interface at each place, by counter; none where it has nothing between them."""
-    heads = connection.execute(_HEADS, (interface_id, places[0] - LONGEST_S, places[-1])).fetchall()
+    heads = connection.execute(_HEADS, (interface_id, places[0], places[-1])).fetchall()
     if not heads:
         return []
     picks = [pick(start_s, count) for _, start_s, count, *_ in heads]

@@ -6,12 +6,13 @@ says where they differ. Nothing is changed, and a recorder may go on meanwhile: 
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from netusage.errors import LedgerCorruptError
 from netusage.ledger import fives
-from netusage.ledger.chunks import DAY_S, Chunk, between, checksum, load
+from netusage.ledger.answers import InterfaceRecord
+from netusage.ledger.chunks import DAY_S, FIELDS, QUARTERS_OF_MINUTES, Chunk, between, checksum
 from netusage.ledger.reader import LedgerReader
 from netusage.model import MINUTE_S, QUARTER_S, US, Counters
 
@@ -40,11 +41,8 @@ _BAD_SPANS = f"""
 SELECT i.name, start_us, end_us - start_us FROM span q LEFT JOIN interface i ON i.id = q.interface_id
 WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR end_us <= start_us
 """  # noqa: S608
-_OF_MINUTES = f"""
-SELECT interface_id, start_s / {QUARTER_S} * {QUARTER_S} AS quarter_s,
-  {", ".join(f"sum({c})" for c in _COLUMNS)}, max(peak_rx), max(peak_tx)
-FROM minute WHERE start_s >= ? AND start_s < ? GROUP BY quarter_s, interface_id
-"""  # noqa: S608
+_CHUNKS = "SELECT id, start_s FROM chunk WHERE interface_id = ? ORDER BY start_s"
+_CHUNK = f"SELECT {FIELDS}, peak_rx, peak_tx, crc FROM chunk WHERE id = ?"  # noqa: S608
 _CHANGES = """
 SELECT change, count(*) FROM (SELECT change FROM chunk UNION ALL SELECT change FROM span)
 GROUP BY change HAVING count(*) > 1 OR change > ? OR change < 1
@@ -129,8 +127,6 @@ class _Verification:
         self._state = reader.state
         self._interfaces = reader.interfaces()
         self._names = {interface.id: interface.name for interface in self._interfaces}
-        self._ends: dict[int, int] = {}  # of the chunk that was looked at last, by interface
-        self._offs: dict[tuple[int, str], int] = {}  # by how much running totals are known to be wrong
         self.counts: dict[str, int] = {"interface": len(self._interfaces)}
 
     def file(self) -> Iterator[Finding]:
@@ -192,19 +188,7 @@ class _Verification:
         spans = self._by_interface("SELECT interface_id, {} FROM span GROUP BY 1")
         self.counts["quarter"] = 0
         for interface in self._interfaces:
-            quarters = [0] * len(_COLUMNS)
-            for number, start_s in self._ask(
-                "SELECT id, start_s FROM chunk WHERE interface_id = ? ORDER BY start_s", interface.id
-            ):
-                try:
-                    with self._reader.reading() as connection:
-                        (chunk,) = load(connection, "WHERE id = ?", (number,))
-                except LedgerCorruptError as error:
-                    yield Finding("chunk", interface.name, start_s * US, f"cannot be read: {error.message}")
-                    continue
-                yield from self._chunk(chunk, interface.name, quarters)
-                quarters = [a + column[-1] for a, column in zip(quarters, chunk.counters, strict=True)]
-                self.counts["quarter"] += len(chunk)
+            quarters = yield from self._chunks(interface)
             others = (tail.get(interface.id, Counters()), spans.get(interface.id, Counters()))
             for n, column in enumerate(_COLUMNS):
                 summed = quarters[n] + others[0][n] + others[1][n]
@@ -212,27 +196,48 @@ class _Verification:
                     what = f"total {column} against its entries"
                     yield Finding("interface", interface.name, None, what, summed, interface.totals[n])
 
-    def _chunk(self, chunk: Chunk, name: str, running: Sequence[int]) -> Iterator[Finding]:
-        """One chunk: nothing negative, boundaries where they belong, and it begins with the sum of those before it."""
+    def _chunks(self, interface: InterfaceRecord) -> Generator[Finding, None, list[int]]:
+        """The chunks of an interface by time: each begins where and with the totals with which others end.
+
+        Returns:
+            The sums of all quarters.
+        """
+        name, ended_s = interface.name, None
+        running, offs = [0] * len(_COLUMNS), [0] * len(_COLUMNS)
+        for number, start_s in self._ask(_CHUNKS, interface.id):
+            at_us = start_s * US
+            try:
+                with self._reader.reading() as connection:
+                    row = connection.execute(_CHUNK, (number,)).fetchone()
+                    chunk = Chunk.of_row(row)
+            except LedgerCorruptError as error:
+                yield Finding("chunk", name, at_us, f"cannot be read: {error.message}")
+                continue
+            yield from self._chunk(chunk, row, name)
+            if ended_s is not None and start_s < ended_s:
+                yield Finding("chunk", name, at_us, "begins before the one before it has ended")
+            ended_s = chunk.end_s
+            for n, column in enumerate(_COLUMNS):
+                off = chunk.before[n] - running[n]
+                if off != offs[n]:  # told once, where it begins
+                    what = f"{column} against the quarters before it"
+                    yield Finding("chunk", name, at_us, what, running[n] + offs[n], chunk.before[n])
+                    offs[n] = off
+                running[n] += chunk.counters[n][-1]
+            self.counts["quarter"] += len(chunk)
+        return running
+
+    def _chunk(self, chunk: Chunk, row: Sequence[Any], name: str) -> Iterator[Finding]:
+        """One chunk by itself: nothing negative, boundaries where they belong, and what was written."""
         at_us = chunk.start_s * US
         if chunk.start_s % QUARTER_S or chunk.end_s > self._state.sealed_until_s:
             yield Finding("chunk", name, at_us, "no boundary of a quarter, or not sealed yet")
-        if chunk.start_s < self._ends.get(chunk.interface_id, chunk.start_s):
-            yield Finding("chunk", name, at_us, "begins before the one before it has ended")
-        self._ends[chunk.interface_id] = chunk.end_s
         if min(chunk.before) < 0 or not chunk.rises():
             yield Finding("chunk", name, at_us, "a negative number")
-        for column, expected, found in zip(_COLUMNS, running, chunk.before, strict=True):
-            known = self._offs.get((chunk.interface_id, column), 0)
-            if found - expected != known:
-                what = f"{column} against the quarters before it"
-                yield Finding("chunk", name, at_us, what, expected + known, found)
-                self._offs[chunk.interface_id, column] = found - expected
-        sql = "SELECT peak_rx, peak_tx, crc, bytes, packets, peaks FROM chunk WHERE id = ?"
-        *peaks, crc, bytes_, packets, rates = self._ask(sql, chunk.id)[0]
-        if checksum(bytes_, packets, rates) != crc:
+        *pairs, peak_rx, peak_tx, crc = row[-6:]
+        if checksum(*pairs) != crc:
             yield Finding("chunk", name, at_us, "its checksum does not fit: it is not what was written")
-        for column, own, found in zip(_PEAKS, chunk.peaks, peaks, strict=True):
+        for column, own, found in zip(_PEAKS, chunk.peaks, (peak_rx, peak_tx), strict=True):
             if max(own) != found:
                 yield Finding("chunk", name, at_us, f"{column} against its quarters", max(own), found)
 
@@ -252,7 +257,7 @@ class _Verification:
         return range(end if first is None else first // DAY_S * DAY_S, end, DAY_S)
 
     def _minutes_between(self, start_s: int, end_s: int) -> Iterator[Finding]:
-        of_minutes = {(row[0], row[1]): row[2:] for row in self._ask(_OF_MINUTES, start_s, end_s)}
+        of_minutes = {(row[0], row[1]): row[2:] for row in self._ask(QUARTERS_OF_MINUTES, start_s, end_s)}
         of_quarters = {}
         for interface in self._interfaces:
             with self._reader.reading() as connection:
@@ -268,9 +273,8 @@ class _Verification:
 
     def fives(self) -> Iterator[Finding]:
         """The five minutes that are noted of a day are those of its minutes."""
-        days = [day for day in self._kept_days() if day >= self._reader.minutes_from_s]
-        for day_s in days:
-            if day_s + DAY_S > self._state.sealed_until_s:
+        for day_s in self._kept_days():
+            if not self._reader.minutes_from_s <= day_s <= self._state.sealed_until_s - DAY_S:
                 continue
             with self._reader.reading() as connection:
                 expected = fives.of_minutes(connection, day_s)
