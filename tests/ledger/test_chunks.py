@@ -6,9 +6,11 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.book import packed, running_totals
 from support.ledgers import START_S
 
-from netusage.ledger.chunks import Chunk, checksum, decode, differences, encode
+from netusage.ledger.chunks import Chunk, checksum, decode, encode
+from netusage.model import Counters
 
 NUMBERS = st.integers(0, (1 << 63) - 1)
 AMOUNTS = st.integers(0, 1 << 40)
@@ -64,17 +66,10 @@ def test_a_chunk_is_a_list_of_quarters_that_can_be_appended_added_to_and_replace
         chunk.put((START_S + 900 * place, *more))
         expected[place] = more
         assert told(chunk) == expected
-    assert chunk.rises()
+    numbers = dict(zip(Counters._fields, chunk.counters, strict=True))
+    totals = running_totals(numbers)
+    assert chunk.totals() == (packed(*totals[:2]), packed(*totals[2:]))
 
 
 def told(chunk):
     return {(at_s - START_S) // 900: tuple(numbers) for at_s, *numbers in chunk.quarters()}
-
-
-@given(st.lists(AMOUNTS, max_size=20))
-def test_differences_are_the_numbers_of_a_running_total(numbers):
-    total, column = 0, []
-    for number in numbers:
-        total += number
-        column.append(total)
-    assert differences(column) == numbers

@@ -40,7 +40,7 @@ def test_late_minutes_of_a_noted_day_are_noted_too(path):
         ledger.commit(START_S + 500)
     with LedgerReader(str(path)) as reader:
         slots = reader.slots([[eth0.interface_row], [eth1.interface_row]], START_S, START_S + 900, 300)
-    assert [rx for rx, _ in slots] == [[12, 0, 0], [0, 9, 0]]
+    assert [list(rx) for rx, _ in slots] == [[12, 0, 0], [0, 9, 0]]
     assert_sound(path)
 
 
@@ -75,4 +75,4 @@ def test_slots_of_noted_days_and_of_minutes_beside_them_are_the_sums_of_what_wen
             expected[1][place] += one.counters.tx_bytes
     with LedgerReader(str(path)) as reader:
         (found,) = reader.slots([[1, 2]], start_s, end_s, 300)
-    assert list(found) == expected
+    assert [list(way) for way in found] == expected

@@ -271,6 +271,10 @@ def test_a_peak_whose_minute_was_dropped_belongs_to_its_quarter(path):
         assert reader.peaks([ids], [START_S, START_S + 300])[0][0].rx is None
 
 
+def slots(reader, *question):
+    return [(list(rx), list(tx)) for rx, tx in reader.slots(*question)]
+
+
 def test_slots_have_everything_that_was_counted_in_them(path):
     with writing(path) as ledger:
         eth0, eth1 = ledger.interface("eth0"), ledger.interface("eth1")
@@ -283,11 +287,11 @@ def test_slots_have_everything_that_was_counted_in_them(path):
         ledger.commit(START_S + 1001)
     with LedgerReader(str(path)) as reader:
         ids = ids_of(reader, "eth0", "eth1")
-        assert reader.slots([ids], START_S, START_S + 1200, 300) == [([15, 7, 300, 303], [1, 2, 30, 30])]
-        assert reader.slots([ids], START_S, START_S + 1800, 900) == [([322, 303], [33, 30])]
-        each = reader.slots([ids[:1], ids[1:]], START_S, START_S + 1200, 300)
+        assert slots(reader, [ids], START_S, START_S + 1200, 300) == [([15, 7, 300, 303], [1, 2, 30, 30])]
+        assert slots(reader, [ids], START_S, START_S + 1800, 900) == [([322, 303], [33, 30])]
+        each = slots(reader, [ids[:1], ids[1:]], START_S, START_S + 1200, 300)
         assert each == [([10, 7, 300, 303], [1, 2, 30, 30]), ([5, 0, 0, 0], [0, 0, 0, 0])]
-        assert reader.slots([ids], START_S, START_S, 300) == [([], [])]
+        assert slots(reader, [ids], START_S, START_S, 300) == [([], [])]
 
 
 def test_slots_of_quarters_are_right_where_an_interface_was_idle(path):
@@ -300,8 +304,8 @@ def test_slots_of_quarters_are_right_where_an_interface_was_idle(path):
         ledger.commit(START_S + 8 * QUARTER_S)
         ledger.commit(START_S + 20 * QUARTER_S)
     with LedgerReader(str(path)) as reader:
-        ((rx, tx),) = reader.slots(
-            [ids_of(reader, "eth0", "eth1")], START_S + QUARTER_S, START_S + 8 * QUARTER_S, QUARTER_S
+        ((rx, tx),) = slots(
+            reader, [ids_of(reader, "eth0", "eth1")], START_S + QUARTER_S, START_S + 8 * QUARTER_S, QUARTER_S
         )
     assert rx == [2, 13, 10, 10, 6, 0, 0]
     assert tx == [BIG >> 4, (BIG >> 6) + 1, 1, 1, BIG >> 12, 0, 0]

@@ -220,6 +220,15 @@ def test_quarters_that_are_not_the_sum_of_their_minutes_are_made_anew(sound, pat
     assert quarters(path) == quarters(sound)
 
 
+def test_running_totals_that_are_not_those_of_their_quarters_are_computed_anew(sound, path):
+    book.change_quarter(path, 1, quarters(path)[0][1], off=1)
+    found = mend(path)
+    assert_sound(path)
+    assert "computed the running totals of 1 chunks anew" in found.notes
+    assert found.adjusted == found.lost == []
+    assert quarters(path) == quarters(sound)
+
+
 def test_the_old_file_is_kept_under_another_name(path):
     tamper(path, "UPDATE chunk SET rx_bytes = rx_bytes + 1 WHERE interface_id = 1")
     before = path.read_bytes()

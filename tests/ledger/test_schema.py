@@ -1,8 +1,11 @@
 """The tables, their version, and the migrations between versions."""
 
+import contextlib
 import random
 import re
 import sqlite3
+import zlib
+from itertools import accumulate
 
 import pytest
 from recorder.audit import assert_sound
@@ -16,6 +19,7 @@ from netusage.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_ve
 
 US = 10**6
 NOW_US = 1_773_100_800_000_000
+END_S = START_S + 24 * 30 * 3600 + 500
 
 
 @pytest.fixture
@@ -84,7 +88,8 @@ def test_quarters_of_the_first_schema_become_chunks_and_every_number_stays(tmp_p
             for epoch in epochs[: 1 + hour % 3]:
                 at_s = START_S + hour * 3600 + rand.randrange(60) * 60
                 ledger.count(epoch, at_s, rand.randrange(1 << 40), hour, 3, 2, peak_rx=hour)
-            ledger.commit(START_S + (hour + 1) * 3600)
+            if hour % 6 == 5 or hour > 24 * 33:  # old minutes go in small steps
+                ledger.commit(START_S + (hour + 1) * 3600)
         ledger.span(epochs[0], START_S * US, (START_S + 100) * US, 1, 2, 3, 4)
         ledger.commit(START_S + 24 * 40 * 3600 + 500)
         expected = {name: ledger.total(name) for name in ("eth0", "wlan0", "tun0")}
@@ -113,6 +118,99 @@ def test_quarters_of_the_first_schema_become_chunks_and_every_number_stays(tmp_p
     assert book.recorded(path) == expected
     noted = "SELECT interface_id, start_s, bytes FROM five ORDER BY 1, 2"
     assert list(map(tuple, book.rows(path, noted))) == list(map(tuple, book.rows(new, noted)))
+
+
+def test_running_totals_of_the_second_schema_become_counts_and_every_number_stays(tmp_path):
+    """A ledger of schema 2 as it was first written is made of a new one: columns held totals up to each quarter."""
+    path, new = tmp_path / "old.db", tmp_path / "new.db"
+    make_new(new)
+    old = make_second(path, new)
+    old.close()
+    path.with_name("old.db.lock").touch()
+    with pytest.raises(LedgerError, match="older netusage"):
+        LedgerReader(str(path))
+    with writing(path, END_S + 100) as ledger:
+        ledger.commit(END_S + 200)
+    assert_sound(path)
+    assert book.quarters(path) == book.quarters(new)
+    assert book.recorded(path) == book.recorded(new)
+    order = "SELECT id, interface_id, start_s, change FROM chunk ORDER BY id"
+    assert list(map(tuple, book.rows(path, order))) == list(map(tuple, book.rows(new, order)))
+    assert "chunk_of_totals" not in tables(sqlite3.connect(path))
+
+
+def test_a_damaged_chunk_of_the_second_schema_is_not_taken_for_numbers(tmp_path):
+    path, new = tmp_path / "old.db", tmp_path / "new.db"
+    make_new(new)
+    with contextlib.closing(make_second(path, new)) as old:
+        old.execute("UPDATE chunk SET crc = crc + 1 WHERE id = (SELECT max(id) FROM chunk)")
+        before = old.execute("SELECT * FROM chunk ORDER BY id").fetchall()
+        with pytest.raises(sqlite3.DatabaseError, match="checksum") as raised:
+            migrate(old, 2, NOW_US)
+        assert raised.value.sqlite_errorcode == sqlite3.SQLITE_CORRUPT
+        assert old.execute("PRAGMA user_version").fetchone()[0] == 2
+        assert old.execute("SELECT * FROM chunk ORDER BY id").fetchall() == before
+
+
+def make_new(path):
+    rand = random.Random(6)
+    with writing(path) as ledger:
+        epochs = [ledger.interface("eth0"), ledger.interface("tun0", "tun")]
+        for hour in range(24 * 30):
+            for epoch in epochs[: 1 + hour % 2]:
+                at_s = START_S + hour * 3600 + rand.randrange(60) * 60
+                ledger.count(epoch, at_s, rand.randrange(1 << 40), hour, 3, 2, peak_rx=hour)
+            if hour % 6 == 5:
+                ledger.commit(START_S + (hour + 1) * 3600)
+        ledger.commit(END_S)
+
+
+def make_second(path, new):
+    old = sqlite3.connect(path, isolation_level=None)
+    schema.MIGRATIONS[0](old)
+    schema.MIGRATIONS[1](old)
+    old.execute("DROP TABLE chunk")
+    old.execute(SECOND_CHUNK)
+    old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 2")
+    old.execute("ATTACH ? AS new", (str(new),))
+    for table in tables(old) - {"chunk"}:
+        old.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
+    old.execute("DELETE FROM migration WHERE version > 2")
+    for chunk in book.rows(new, "SELECT * FROM chunk"):
+        numbers = book.columns(chunk)
+        told = [
+            list(accumulate(numbers[name])) for name in ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+        ]
+        pairs = (book.packed(*told[:2]), book.packed(*told[2:]), chunk["peaks"])
+        old.execute(
+            f"INSERT INTO chunk VALUES ({', '.join('?' * 15)})",
+            (*tuple(chunk)[:11], *pairs, zlib.crc32(b"".join(pairs))),
+        )
+    old.execute("DETACH new")
+    return old
+
+
+SECOND_CHUNK = """
+CREATE TABLE chunk (
+  id INTEGER PRIMARY KEY,
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  start_s INTEGER NOT NULL,
+  quarters INTEGER NOT NULL CHECK (quarters > 0),
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  peak_rx INTEGER NOT NULL,
+  peak_tx INTEGER NOT NULL,
+  change INTEGER NOT NULL,
+  bytes BLOB NOT NULL,
+  packets BLOB NOT NULL,
+  peaks BLOB NOT NULL,
+  crc INTEGER NOT NULL,
+  UNIQUE (interface_id, start_s)
+) STRICT
+"""
 
 
 def _add_colour(connection):

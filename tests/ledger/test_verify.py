@@ -143,6 +143,7 @@ QUARTERS = [
         -1,
     ),
     ((1, RECENT_S, {"peak_rx": 1}), "quarter", "eth0", RECENT_S, "peak_rx against its minutes", None),
+    ((1, OLD_S, {"off": 1}), "chunk", "eth0", START_S, "running totals against its quarters", None),
     ((1, RECENT_S, {"peak_rx": 1, "checksum": False}), "chunk", "eth0", END_S - DAY_S, "checksum", None),
 ]
 

@@ -4,7 +4,6 @@ import contextlib
 import sqlite3
 import struct
 import zlib
-from itertools import pairwise
 from pathlib import Path
 
 from netusage.ledger.reader import LedgerReader
@@ -39,7 +38,7 @@ def rows(path, question, *values):
 
 
 def columns(chunk) -> dict[str, list[int]]:
-    """The columns of a row of `chunk` as they are: running totals, and peaks."""
+    """The columns of a row of `chunk`: what was counted in each quarter, and peaks."""
     found = {}
     for pair, names in _PAIRS.items():
         count, width = chunk["quarters"], len(chunk[pair]) // (2 * chunk["quarters"])
@@ -48,15 +47,26 @@ def columns(chunk) -> dict[str, list[int]]:
     return found
 
 
+def running_totals(numbers) -> list[list[int]]:
+    """What a chunk tells beside its columns: the sum of all quarters before every fourth one, of each counter."""
+    found = []
+    for name in Counters._fields:
+        ends = range(0, len(numbers[name]) + 1, 4)
+        found.append([sum(numbers[name][:end]) for end in ends])
+    return found
+
+
+def packed(first, second) -> bytes:
+    """A pair of columns as a chunk has it."""
+    code = "I" if max(*first, *second) < 2**32 else "Q"
+    return struct.pack(f"<{2 * len(first)}{code}", *first, *second)
+
+
 def quarters(path) -> list[dict[str, int]]:
     """Every quarter in which anything was counted, by time and interface."""
     found = []
     for chunk in rows(path, "SELECT * FROM chunk"):
         numbers = columns(chunk)
-        for names in (_PAIRS["bytes"], _PAIRS["packets"]):
-            for name in names:
-                totals = [0, *numbers[name]]
-                numbers[name] = [b - a for a, b in pairwise(totals)]
         for place in range(chunk["quarters"]):
             one = {name: column[place] for name, column in numbers.items()}
             if any(one.values()):
@@ -65,8 +75,11 @@ def quarters(path) -> list[dict[str, int]]:
     return sorted(found, key=lambda one: (one["start_s"], one["interface_id"]))
 
 
-def change_quarter(path, interface_id, at_s, *, checksum=True, **more):
-    """Tamper with a quarter: add to its counters, or set its peaks, behind the ledger's back."""
+def change_quarter(path, interface_id, at_s, *, checksum=True, off=0, **more):
+    """Tamper with a quarter: add to its counters, or set its peaks, behind the ledger's back.
+
+    off: by how much the running totals beside it are made wrong.
+    """
     connection = sqlite3.connect(path, isolation_level=None)
     connection.row_factory = sqlite3.Row
     sql = "SELECT * FROM chunk WHERE interface_id = ? AND start_s <= ? ORDER BY start_s DESC LIMIT 1"
@@ -76,15 +89,16 @@ def change_quarter(path, interface_id, at_s, *, checksum=True, **more):
         if name.startswith("peak"):
             numbers[name][place] = number
         else:
-            numbers[name][place:] = [so_far + number for so_far in numbers[name][place:]]
-    pairs = [
-        struct.pack(f"<{2 * chunk['quarters']}Q", *numbers[first], *numbers[second])
-        for first, second in _PAIRS.values()
-    ]
+            numbers[name][place] += number
+    bytes_, packets, of_peaks = (packed(numbers[first], numbers[second]) for first, second in _PAIRS.values())
+    told = [[total + off for total in column] for column in running_totals(numbers)]
+    byte_totals, packet_totals = packed(*told[:2]), packed(*told[2:])
+    pairs = (bytes_, byte_totals, packets, packet_totals, of_peaks)
     crc = zlib.crc32(b"".join(pairs)) if checksum else chunk["crc"]
     peaks = [max(numbers[name]) for name in _PAIRS["peaks"]]
     connection.execute(
-        "UPDATE chunk SET bytes = ?, packets = ?, peaks = ?, peak_rx = ?, peak_tx = ?, crc = ? WHERE id = ?",
+        "UPDATE chunk SET bytes = ?, byte_totals = ?, packets = ?, packet_totals = ?, peaks = ?, peak_rx = ?, peak_tx = ?,"
+        " crc = ? WHERE id = ?",
         (*pairs, *peaks, crc, chunk["id"]),
     )
     connection.close()

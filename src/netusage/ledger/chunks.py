@@ -1,25 +1,26 @@
 """Quarters of an hour side by side: what the ledger keeps for ever.
 
-A chunk holds quarters of one interface that follow one another, and each of its columns is a number after the other.
-The four counters are running totals from the start of the chunk, the running total of the interface before it stands
-beside them: what was counted until the end of any quarter is one look-up, what was counted in it a difference, and
-the sums of several interfaces are sums of whole columns. The quarters of the running UTC day have a chunk of their
-own, which is small and written every quarter of an hour; when the day is over, it joins those before it, up to four
-weeks together.
+A chunk holds quarters of one interface that follow one another, and each of its columns is a number after the other:
+what was counted in each quarter, and its peaks. Beside them stand running totals before every fourth quarter, from
+the start of the chunk, and those of the interface before it: what was counted until the end of any quarter is one
+look-up and three numbers at the most. The quarters of the running UTC day have a chunk of their own, which is small
+and written every quarter of an hour; when the day is over, it joins those before it, up to four weeks together.
 
-Columns come in pairs (bytes, packets, peaks), little-endian, four bytes a number where that is enough and eight
-otherwise; the length of the pair tells which. A checksum tells whether they are what was written: SQLite has none.
+Columns come in pairs (bytes, packets, peaks, and the totals of the first two), little-endian, four bytes a number
+where that is enough and eight otherwise; the length of the pair tells which. A checksum tells whether they are what
+was written: SQLite has none.
 """
 
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from operator import le, sub
+from itertools import accumulate
 
 from netusage.model import QUARTER_S
 
 DAY_S = 86_400
 LONGEST_S = 28 * DAY_S
+STRIDE = 4  # quarters from one running total to the next
 
 # One quarter: its start in UTC seconds, four counters, two peaks.
 Quarter = tuple[int, int, int, int, int, int, int]
@@ -38,13 +39,13 @@ FIELDS = "id, interface_id, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets,
 _COUNTERS = 4
 _INSERT = """
 INSERT INTO chunk (id, interface_id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets,
-  peak_rx, peak_tx, change, bytes, packets, peaks, crc)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  peak_rx, peak_tx, change, bytes, byte_totals, packets, packet_totals, peaks, crc)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET start_s = excluded.start_s, quarters = excluded.quarters,
   rx_bytes = excluded.rx_bytes, tx_bytes = excluded.tx_bytes, rx_packets = excluded.rx_packets,
   tx_packets = excluded.tx_packets, peak_rx = excluded.peak_rx, peak_tx = excluded.peak_tx,
-  change = excluded.change, bytes = excluded.bytes, packets = excluded.packets, peaks = excluded.peaks,
-  crc = excluded.crc
+  change = excluded.change, bytes = excluded.bytes, byte_totals = excluded.byte_totals,
+  packets = excluded.packets, packet_totals = excluded.packet_totals, peaks = excluded.peaks, crc = excluded.crc
 """
 _MOVE_LATER = """
 UPDATE chunk SET rx_bytes = rx_bytes + ?, tx_bytes = tx_bytes + ?, rx_packets = rx_packets + ?,
@@ -76,9 +77,7 @@ def decode(pair: bytes, count: int) -> tuple[Sequence[int], Sequence[int]]:
     """
     width, rest = divmod(len(pair), 2 * count) if count > 0 else (0, 0)
     if rest or width not in (4, 8):
-        error = sqlite3.DatabaseError(f"{len(pair)} bytes are no pair of columns of {count} numbers")
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+        raise damage(f"{len(pair)} bytes are no pair of columns of {count} numbers")
     if sys.byteorder == "big":
         from array import array  # noqa: PLC0415  # as above
 
@@ -88,6 +87,18 @@ def decode(pair: bytes, count: int) -> tuple[Sequence[int], Sequence[int]]:
     view = memoryview(pair)
     columns = view.cast("I") if width == 4 else view.cast("Q")
     return columns[:count], columns[count:]
+
+
+def damage(what: str) -> sqlite3.DatabaseError:
+    """An error like those of SQLite when it finds the file damaged."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def totals_of(count: int) -> int:
+    """How many running totals there are of so many quarters."""
+    return count // STRIDE + 1
 
 
 def checksum(*pairs: bytes) -> int:
@@ -108,7 +119,7 @@ class Chunk:
         interface_id: whose it is.
         start_s: UTC seconds, a multiple of 900.
         before: the four running totals of the interface at the start.
-        counters: four columns of running totals, counted from the start: after each quarter.
+        counters: four columns, what was counted in each quarter.
         peaks: two columns, bytes per second.
         change: the change number of its last change.
     """
@@ -149,62 +160,57 @@ class Chunk:
     @property
     def after(self) -> tuple[int, ...]:
         """The running totals of the interface at the end."""
-        return tuple(a + column[-1] for a, column in zip(self.before, self.counters, strict=True))
+        return tuple(a + sum(column) for a, column in zip(self.before, self.counters, strict=True))
+
+    def totals(self) -> tuple[bytes, bytes]:
+        """The pairs of running totals (bytes, packets) before every fourth quarter, counted from the start."""
+        columns = [list(accumulate(column, initial=0))[::STRIDE] for column in self.counters]
+        return encode(*columns[:2]), encode(*columns[2:])
 
     def append(self, quarter: Quarter) -> None:
         """Put a quarter behind the last; nothing was counted in those between."""
-        idle = (quarter[0] - self.end_s) // QUARTER_S
-        for column, number in zip(self.counters, quarter[1:5], strict=True):
-            last = column[-1] if column else 0
-            column.extend([last] * idle)
-            column.append(last + number)
-        for column, number in zip(self.peaks, quarter[5:7], strict=True):
-            column.extend([0] * idle)
-            column.append(number)
+        self._extend(quarter[0], [[number] for number in quarter[1:]])
 
     def join(self, other: "Chunk") -> None:
         """Put a later chunk of the same interface behind this one."""
-        for quarter in other.quarters():
-            self.append(quarter)
+        self._extend(other.start_s, [*other.counters, *other.peaks])
         self.change = max(self.change, other.change)
+
+    def _extend(self, start_s: int, columns: Sequence[Sequence[int]]) -> None:
+        idle = [0] * ((start_s - self.end_s) // QUARTER_S)
+        for column, more in zip((*self.counters, *self.peaks), columns, strict=True):
+            column.extend(idle)
+            column.extend(more)
 
     def add(self, quarter: Quarter) -> None:
         """Add to a quarter that is in the chunk."""
         place = (quarter[0] - self.start_s) // QUARTER_S
         for column, number in zip(self.counters, quarter[1:5], strict=True):
-            if number:
-                column[place:] = [so_far + number for so_far in column[place:]]
+            column[place] += number
         for column, number in zip(self.peaks, quarter[5:7], strict=True):
             column[place] = max(column[place], number)
 
     def put(self, quarter: Quarter) -> None:
         """Make a quarter that is in the chunk what it should be."""
         place = (quarter[0] - self.start_s) // QUARTER_S
-        known = [differences(column[max(place - 1, 0) : place + 1])[-1] for column in self.counters]
-        self.add((quarter[0], *map(sub, quarter[1:5], known), 0, 0))
-        for column, number in zip(self.peaks, quarter[5:7], strict=True):
+        for column, number in zip((*self.counters, *self.peaks), quarter[1:], strict=True):
             column[place] = number
 
     def quarters(self) -> Iterator[Quarter]:
         """What was counted in each quarter, the idle ones included."""
-        numbers = [differences(column) for column in self.counters]
-        return zip(range(self.start_s, self.end_s, QUARTER_S), *numbers, *self.peaks, strict=True)
-
-    def rises(self) -> bool:
-        """Whether no running total ever falls."""
-        return all(all(map(le, column, column[1:])) for column in self.counters)
+        starts = range(self.start_s, self.end_s, QUARTER_S)
+        return zip(starts, *self.counters, *self.peaks, strict=True)
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write the row."""
         peaks = [max(column) for column in self.peaks]
         row = (self.id, self.interface_id, self.start_s, len(self), *self.before, *peaks, self.change)
-        pairs = (encode(*self.counters[:2]), encode(*self.counters[2:]), encode(*self.peaks))
+        byte_totals, packet_totals = self.totals()
+        bytes_, packets, of_peaks = (
+            encode(*pair) for pair in (self.counters[:2], self.counters[2:], self.peaks)
+        )
+        pairs = (bytes_, byte_totals, packets, packet_totals, of_peaks)
         connection.execute(_INSERT, (*row, *pairs, checksum(*pairs)))
-
-
-def differences(column: Sequence[int]) -> list[int]:
-    """The numbers of which a column is the running total."""
-    return [*column[:1], *map(sub, column[1:], column)]
 
 
 # ---- The table --------------------------------------------------------------------------------------------------
@@ -301,7 +307,7 @@ def add(
         chunk.append(quarter)
     chunk.change = change
     chunk.save(connection)
-    moved = map(sub, chunk.after, before)
+    moved = [now - then for now, then in zip(chunk.after, before, strict=True)]
     connection.execute(_MOVE_LATER, (*moved, interface_id, chunk.start_s))
 
 

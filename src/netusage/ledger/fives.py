@@ -6,7 +6,7 @@ They follow from the minutes, and go with them.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from netusage.ledger.chunks import DAY_S, decode, encode
 
@@ -20,7 +20,7 @@ SELECT interface_id, (start_s - ?1) / 300 AS place, sum(rx_bytes), sum(tx_bytes)
 WHERE start_s >= ?1 AND start_s < ?1 + 86400 {only} GROUP BY interface_id, place
 """
 _READ = """
-SELECT start_s, bytes FROM five WHERE interface_id = ? AND start_s >= ? AND start_s < ? ORDER BY start_s
+SELECT start_s, bytes FROM five WHERE interface_id = ? AND start_s >= ? AND start_s < ?
 """
 _NOTED = "SELECT interface_id, bytes FROM five WHERE start_s = ?"
 _WRITE = """
@@ -74,8 +74,11 @@ def drop(connection: sqlite3.Connection, until_s: int) -> None:
 
 
 def read(
-    connection: sqlite3.Connection, interface_id: int, from_s: int, until_s: int
-) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
-    """The days of an interface from one time to another, UTC: where each starts, and its received and sent bytes."""
-    for start_s, bytes_ in connection.execute(_READ, (interface_id, from_s, until_s)):
-        yield start_s, *decode(bytes_, PER_DAY)
+    connection: sqlite3.Connection, ids: Sequence[int], from_s: int, until_s: int
+) -> dict[int, list[bytes]]:
+    """The pairs of columns of some interfaces, by the day, UTC seconds, from one time to another."""
+    found: dict[int, list[bytes]] = {}
+    for interface_id in ids:
+        for start_s, bytes_ in connection.execute(_READ, (interface_id, from_s, until_s)):
+            found.setdefault(start_s, []).append(bytes_)
+    return found

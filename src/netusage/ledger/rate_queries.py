@@ -3,20 +3,19 @@
 import itertools
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from operator import add
+from collections.abc import Iterable, Iterator, Sequence
 
 from netusage.ledger import fives
 from netusage.ledger.answers import LedgerState, Peak, Peaks
-from netusage.ledger.chunks import DAY_S, OVERLAPPING, decode, differences
+from netusage.ledger.chunks import DAY_S, OVERLAPPING, decode
+from netusage.ledger.slots import Slots, sums
 from netusage.ledger.usage_queries import Groups, minutes_from, set_members
 from netusage.model import MINUTE_S, QUARTER_S, US
 
-Slots = tuple[list[int], list[int]]
-
 _PEAKS = f"SELECT id, start_s, quarters, peak_rx, peak_tx FROM chunk {OVERLAPPING}"  # noqa: S608  # fixed texts
 _PEAKS_OF_ONE = "SELECT quarters, peaks FROM chunk WHERE id = ?"
-_BYTES = f"SELECT start_s, quarters, bytes FROM chunk {OVERLAPPING}"  # noqa: S608  # fixed texts
+_HEADS = f"SELECT id, start_s, quarters FROM chunk {OVERLAPPING}"  # noqa: S608  # fixed texts
+_BYTES = "SELECT bytes FROM chunk WHERE id IN ({})"
 _PEAK_OF_MINUTES = """
 SELECT m.g, start_s, peak_rx, peak_tx, minute.interface_id FROM minute
 CROSS JOIN member m ON m.interface_id = minute.interface_id WHERE start_s >= ? AND start_s < ?
@@ -33,6 +32,8 @@ SELECT g, start_us, end_us, rx_bytes, tx_bytes FROM member m
 CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
 """
 _COLUMNS = ("peak_rx", "peak_tx")
+
+_Pair = tuple[dict[int, int], dict[int, int]]
 
 
 def peaks(
@@ -148,36 +149,60 @@ def slots(
     groups: Groups,
     stretch: tuple[int, int],
     width_s: int,
-) -> list[Slots]:
+) -> list[tuple[Sequence[int], Sequence[int]]]:
     """See `LedgerReader.slots`; estimated stretches are spread over the slots in proportion to time."""
     start_s, end_s = stretch
     set_members(connection, groups)
     count = max(end_s - start_s, 0) // width_s
-    found: list[Slots] = [([0] * count, [0] * count) for _ in groups]
+    found = [(Slots(count), Slots(count)) for _ in groups]
     if width_s == QUARTER_S:
         read, low, high = _quarters, start_s, min(end_s, state.sealed_until_s)
     else:
         read, (low, high) = _fives, _noted(state, start_s, end_s)
     for ids, into in zip(groups, found, strict=True):
         for at_s, *columns in read(connection, ids, low, high):
-            _place(into, (at_s - start_s) // width_s, columns)
-    for piece in ((start_s, low), (high, end_s)) if high > low else ((start_s, end_s),):
+            for way, column in zip(into, columns, strict=True):
+                way.add_column((at_s - start_s) // width_s, column)
+    others = ((start_s, low), (high, end_s)) if high > low else ((start_s, end_s),)
+    for into, pair in zip(found, _others(connection, len(groups), stretch, others, width_s), strict=True):
+        for way, more in zip(into, pair, strict=True):
+            way.add(more)
+    return [(rx.numbers, tx.numbers) for rx, tx in found]
+
+
+def _others(
+    connection: sqlite3.Connection,
+    groups: int,
+    stretch: tuple[int, int],
+    by_minutes: Iterable[tuple[int, int]],
+    width_s: int,
+) -> list[_Pair]:
+    """By group, received and sent bytes by the place of the slot: those of some minutes, and of all spans."""
+    start_s, end_s = stretch
+    found: list[_Pair] = [({}, {}) for _ in range(groups)]
+    for piece in by_minutes:
         for g, at_s, rx, tx in connection.execute(_MINUTES, piece):
-            place = (at_s - start_s) // width_s
-            found[g][0][place] += rx
-            found[g][1][place] += tx
-    for g, *span in connection.execute(_SPANS, (end_s * US, start_s * US)):
-        _spread(found[g], span, start_s, width_s)
+            _add(found[g], (at_s - start_s) // width_s, rx, tx)
+    width_us, end_us = width_s * US, end_s * US
+    for g, span_start, span_end, rx, tx in connection.execute(_SPANS, (end_us, start_s * US)):
+        place, within = divmod(span_start - start_s * US, width_us)
+        length = span_end - span_start
+        if place >= 0 and within + length <= width_us:
+            _add(found[g], place, rx, tx)
+            continue
+        for begin in range(
+            max(start_s * US + place * width_us, start_s * US), min(span_end, end_us), width_us
+        ):
+            low = max(begin, span_start) - span_start
+            high = min(begin + width_us, span_end) - span_start
+            parts = [number * high // length - number * low // length for number in (rx, tx)]
+            _add(found[g], (begin // US - start_s) // width_s, *parts)
     return found
 
 
-def _place(into: Slots, place: int, columns: Sequence[Sequence[int]]) -> None:
-    """Add columns to the slots from `place` on, as far as there are any."""
-    for slots_, column in zip(into, columns, strict=True):
-        low = max(place, 0)
-        more = column[low - place : max(len(slots_) - place, 0)]
-        known = slots_[low : low + len(more)]
-        slots_[low : low + len(more)] = map(add, known, more) if any(known) else more
+def _add(pair: _Pair, place: int, rx: int, tx: int) -> None:
+    pair[0][place] = pair[0].get(place, 0) + rx
+    pair[1][place] = pair[1].get(place, 0) + tx
 
 
 def _noted(state: LedgerState, start_s: int, end_s: int) -> tuple[int, int]:
@@ -190,74 +215,21 @@ def _noted(state: LedgerState, start_s: int, end_s: int) -> tuple[int, int]:
 def _fives(
     connection: sqlite3.Connection, ids: Sequence[int], start_s: int, end_s: int
 ) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
-    """Five minutes by columns: where each begins, and its received and sent bytes."""
-    for interface_id in ids:
-        yield from fives.read(connection, interface_id, start_s, end_s)
+    """Five minutes by columns: where each begins, and its received and sent bytes; those of a day as sums."""
+    for at_s, pairs in fives.read(connection, ids, start_s, end_s).items():
+        for columns in sums(pairs, fives.PER_DAY):
+            yield at_s, *columns
 
 
 def _quarters(
     connection: sqlite3.Connection, ids: Sequence[int], start_s: int, end_s: int
 ) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
-    """Quarters by columns: where each begins, and its received and sent bytes.
-
-    Chunks of the same quarters are added up as they are, many numbers in one: a sum of running totals is the running
-    total of the sums.
-    """
-    alike: dict[tuple[int, int], _Together] = {}
+    """Quarters by columns: where each begins, and its received and sent bytes; those of the same quarters as sums."""
+    alike: dict[tuple[int, int], list[int]] = {}
     for interface_id in ids:
-        for at_s, quarters, pair in connection.execute(_BYTES, (interface_id, start_s, end_s)):
-            alike.setdefault((at_s, quarters), _Together(quarters)).add(pair)
-    for (at_s, _), together in alike.items():
-        yield at_s, *together.columns()
-
-
-class _Together:
-    """The sum of pairs of columns of one length that hold running totals, each pair as one number of many lanes."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._sums: dict[int, int] = {}  # by the length of the pairs
-        self._most: dict[int, int] = {}
-        self._apart: list[tuple[list[int], list[int]]] = []
-
-    def add(self, pair: bytes) -> None:
-        """Add a pair."""
-        columns = decode(pair, self._count)
-        length = len(pair)
-        most = self._most.get(length, 0) + max(column[-1] for column in columns)
-        if most >> 8 * length // (2 * self._count):  # it would run over into the number beside it
-            self._apart.append((differences(list(columns[0])), differences(list(columns[1]))))
-            return
-        self._most[length] = most
-        self._sums[length] = self._sums.get(length, 0) + int.from_bytes(pair, "little")
-
-    def columns(self) -> tuple[list[int], list[int]]:
-        """What was counted in each quarter."""
-        parts = self._apart + [self._between(sum_, length) for length, sum_ in self._sums.items()]
-        first, *others = parts
-        for other in others:
-            first = (list(map(add, first[0], other[0])), list(map(add, first[1], other[1])))
-        return first
-
-    def _between(self, packed: int, length: int) -> tuple[list[int], list[int]]:
-        """The differences of neighbours, all lanes at once: none is below the one before it."""
-        bits = 8 * length // (2 * self._count)
-        column = 8 * length // 2
-        found = []
-        for lanes in (packed & ((1 << column) - 1), packed >> column):
-            more = lanes - (lanes << bits & ((1 << column) - 1))
-            found.append(more.to_bytes(length // 2, "little"))
-        rx, tx = decode(b"".join(found), self._count)
-        return list(rx), list(tx)
-
-
-def _spread(into: Slots, span: Sequence[int], start_s: int, width_s: int) -> None:
-    span_start, span_end, rx, tx = span
-    length = span_end - span_start
-    place = max(span_start // US - start_s, 0) // width_s
-    while place < len(into[0]) and (begin := (start_s + place * width_s) * US) < span_end:
-        low = max(begin, span_start) - span_start
-        high = min(begin + width_s * US, span_end) - span_start
-        into[0][place] += rx * high // length - rx * low // length
-        into[1][place] += tx * high // length - tx * low // length
-        place += 1
+        for number, at_s, quarters in connection.execute(_HEADS, (interface_id, start_s, end_s)):
+            alike.setdefault((at_s, quarters), []).append(number)
+    for (at_s, quarters), numbers in alike.items():
+        pairs = connection.execute(_BYTES.format(", ".join(map(str, numbers)))).fetchall()
+        for columns in sums([pair for (pair,) in pairs], quarters):
+            yield at_s, *columns

@@ -200,7 +200,7 @@ class LedgerReader:
 
     def slots(
         self, groups: Sequence[Sequence[int]], start_s: int, end_s: int, width_s: int
-    ) -> list[tuple[list[int], list[int]]]:
+    ) -> list[tuple[Sequence[int], Sequence[int]]]:
         """Received and sent bytes by slots of `width_s` (300 where minutes are kept, or 900), for percentiles.
 
         Args:
@@ -210,7 +210,7 @@ class LedgerReader:
             width_s: seconds.
 
         Returns:
-            For each group, the received and the sent bytes of every slot.
+            For each group, the received and the sent bytes of every slot, in lists or views of machine numbers.
         """
         from netusage.ledger import rate_queries  # noqa: PLC0415  # most questions do without
 

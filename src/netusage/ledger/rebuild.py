@@ -22,6 +22,7 @@ _MOST_STRETCHES = 200  # that are declared one by one
 _AT_ONCE = 5000
 _CHUNKS_AT_ONCE = 50
 
+_CHUNK = f"SELECT {chunks.FIELDS}, byte_totals, packet_totals FROM chunk WHERE id = ?"  # noqa: S608  # fixed texts
 _COLUMNS = Counters._fields
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
 _RECORDED = ", ".join(f"coalesce(sum(recorded_{column}), 0)" for column in _COLUMNS)
@@ -174,7 +175,8 @@ class Rebuild:
             end_s: int | None = None
             heads = self._execute("SELECT id FROM chunk WHERE interface_id = ? ORDER BY start_s", (number,))
             for (row,) in heads.fetchall():
-                (chunk,) = chunks.load(self._connection, "WHERE id = ?", (row,))
+                *fields, byte_totals, packet_totals = self._execute(_CHUNK, (row,)).fetchone()
+                chunk = chunks.Chunk.of_row(fields)
                 if end_s is not None and chunk.start_s < end_s:
                     self._execute("DELETE FROM chunk WHERE id = ?", (row,))
                     dropped += 1
@@ -183,7 +185,7 @@ class Rebuild:
                 if any(missing) and min(missing) >= 0:
                     self._hole(number, (end_s, chunk.start_s), Counters(*missing))
                 after, end_s = chunk.after, chunk.end_s
-                if chunk.before != running:
+                if chunk.before != running or chunk.totals() != (byte_totals, packet_totals):
                     chunk.before = running
                     chunk.save(self._connection)
                     wrong += 1

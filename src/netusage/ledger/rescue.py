@@ -13,7 +13,7 @@ from functools import cached_property
 from operator import gt, itemgetter, lt
 from typing import Any, NamedTuple
 
-from netusage.ledger.chunks import LONGEST_S, checksum
+from netusage.ledger.chunks import LONGEST_S, checksum, totals_of
 from netusage.model import MINUTE_S, QUARTER_S
 
 # More keys than the pages below one damaged page hold; at the end of a table nothing says where the damage ends.
@@ -166,7 +166,9 @@ TABLES = {
             {"id": "n", "interface_id": "n", "start_s": "n", "quarters": "n"}
             | _COUNTERS
             | _PEAKS
-            | {"change": "n", "bytes": "b", "packets": "b", "peaks": "b", "crc": "n"},
+            | {"change": "n"}
+            | dict.fromkeys(("bytes", "byte_totals", "packets", "packet_totals", "peaks"), "b")
+            | {"crc": "n"},
             stride=1,
         ),
         Table(
@@ -252,11 +254,13 @@ class Rescue:
 
     def _is_sound(self, row: Row) -> bool:
         """Whether a row of `chunk` is what was written: its columns, and a time at which there can be one."""
-        start_s, count, pairs, crc = row[2], row[3], row[11:14], row[14]
+        start_s, count, pairs, crc = row[2], row[3], row[11:16], row[16]
         if start_s % QUARTER_S or not 0 < count <= LONGEST_S // QUARTER_S or checksum(*pairs) != crc:
             return False
+        totals = totals_of(count)
         return bool(start_s + (count - 1) * QUARTER_S <= self.newest_s) and all(
-            len(pair) in (8 * count, 16 * count) for pair in pairs
+            len(pair) in (8 * numbers, 16 * numbers)
+            for pair, numbers in zip(pairs, (count, totals, count, totals, count), strict=True)
         )
 
     def _between(self, table: Table, low: int, high: int) -> Iterator[Row]:

@@ -5,7 +5,7 @@ All tables are STRICT. Byte and packet columns are exact integers up to 2^63-1. 
 
 How a byte gets into the book: a commit adds it to its `minute` (or, when its time is not known to the minute, to a
 `span`), to the `recorded` columns of its `epoch` and to the totals of its `interface`, all in one transaction. When a
-quarter of an hour is over, its minutes are summed up and join a `chunk`, where quarters stand side by side as running
+quarter of an hour is over, its minutes are summed up and join a `chunk`, where quarters stand side by side with running
 totals, so that the usage of any period is two look-ups; minutes go after some weeks, chunks stay. When a day is over,
 the sums of its five minutes are noted in `five`, for as long as its minutes are kept. `verify` proves that all of
 these agree.
@@ -14,6 +14,7 @@ these agree.
 import contextlib
 import sqlite3
 from collections.abc import Callable
+from operator import sub
 
 from netusage.errors import LedgerNewerError
 
@@ -184,7 +185,7 @@ CREATE TABLE span (                    -- bytes whose time within the stretch is
 CREATE INDEX span_of_interface ON span (interface_id, end_us, start_us, rx_bytes, tx_bytes);
 """
 
-_SCHEMA_2 = """
+_CHUNK = """
 CREATE TABLE chunk (                   -- quarters of one interface that follow one another, side by side
   id INTEGER PRIMARY KEY,
   interface_id INTEGER NOT NULL REFERENCES interface (id),
@@ -197,13 +198,18 @@ CREATE TABLE chunk (                   -- quarters of one interface that follow 
   peak_rx INTEGER NOT NULL,            -- the highest of its peaks
   peak_tx INTEGER NOT NULL,
   change INTEGER NOT NULL,             -- grows with every change of any row: what is above N is new since N
-  bytes BLOB NOT NULL,                 -- pairs of columns, see `chunks`: running totals from the start,
+  -- pairs of columns, see `chunks`; those come first that more questions need
+  bytes BLOB NOT NULL,                 -- what was counted in each quarter
+  byte_totals BLOB NOT NULL,           -- running totals from the start, before every fourth quarter
   packets BLOB NOT NULL,
-  peaks BLOB NOT NULL,                 -- and the highest rate in each quarter
-  crc INTEGER NOT NULL,                -- CRC-32 of the three, one after the other
+  packet_totals BLOB NOT NULL,
+  peaks BLOB NOT NULL,                 -- the highest rate in each quarter
+  crc INTEGER NOT NULL,                -- CRC-32 of the five, one after the other
   UNIQUE (interface_id, start_s)
 ) STRICT;
+"""
 
+_FIVE = """
 CREATE TABLE five (                    -- bytes of the five minutes of a day, side by side
   id INTEGER PRIMARY KEY,
   interface_id INTEGER NOT NULL REFERENCES interface (id),
@@ -228,7 +234,8 @@ def _chunks(connection: sqlite3.Connection) -> None:
     """Rows of `quarter` become columns, whose running totals do what `odometer` did."""
     from netusage.ledger import chunks, fives  # noqa: PLC0415  # readers migrate nothing
 
-    _run(connection, _SCHEMA_2)
+    _run(connection, _CHUNK)
+    _run(connection, _FIVE)
     change = 0
     for (interface_id,) in connection.execute("SELECT id FROM interface").fetchall():
         quarters = connection.execute(
@@ -246,8 +253,27 @@ def _chunks(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE odometer")
 
 
+def _counts(connection: sqlite3.Connection) -> None:
+    """Columns of running totals become columns of counts, where schema 2 was made with such."""
+    from netusage.ledger import chunks  # noqa: PLC0415  # as above
+
+    if any(row[1] == "byte_totals" for row in connection.execute("PRAGMA table_info(chunk)")):
+        return
+    connection.execute("ALTER TABLE chunk RENAME TO chunk_of_totals")
+    _run(connection, _CHUNK)
+    for (number,) in connection.execute("SELECT id FROM chunk_of_totals ORDER BY id").fetchall():
+        sql = f"SELECT {chunks.FIELDS}, crc FROM chunk_of_totals WHERE id = ?"  # noqa: S608  # fixed text
+        row = connection.execute(sql, (number,)).fetchone()
+        chunk = chunks.Chunk.of_row(row)
+        if chunks.checksum(*row[-4:-1]) != row[-1]:
+            raise chunks.damage(f"the checksum of chunk {number} does not fit")
+        chunk.counters = [list(map(sub, column, [0, *column])) for column in chunk.counters]
+        chunk.save(connection)
+    connection.execute("DROP TABLE chunk_of_totals")
+
+
 # Position n makes schema version n + 1 out of version n.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _chunks)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _chunks, _counts)
 VERSION = len(MIGRATIONS)
 
 

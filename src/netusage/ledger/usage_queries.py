@@ -1,7 +1,7 @@
 """Sums over periods.
 
-Chunks hold the running total of an interface at every quarter of an hour; what lies between two times is the
-difference.
+Chunks hold running totals of an interface, one for every fourth quarter of an hour, and what was counted in each
+quarter; what lies between two times is the difference of two totals.
 
 Times that are no boundary of a quarter, and those after the last sealed quarter, add the minutes that are missing.
 Where those minutes have been dropped, the quarter is split in proportion to time, and so are the estimated
@@ -12,17 +12,19 @@ anything add up to it exactly.
 import contextlib
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, groupby
 from operator import add, itemgetter, sub
 
 from netusage.ledger.answers import NO_USAGE, LedgerState, Usage
-from netusage.ledger.chunks import OVERLAPPING, between, decode
+from netusage.ledger.chunks import OVERLAPPING, STRIDE, between, decode, totals_of
 from netusage.model import QUARTER_S, US
 
 Numbers = list[int]
 Groups = Sequence[Sequence[int]]
 # By group: a column for each of four counters, of one number for each edge.
 Totals = list[list[Numbers]]
+_AS_DEAR_AS = 32  # numbers that are added up, as one run
 _Picker = Callable[[Sequence[int]], Sequence[int]]
 
 _TABLES = (
@@ -43,7 +45,7 @@ WHERE start_s >= ? AND start_s < ? AND interface_id IN (SELECT interface_id FROM
 """  # noqa: S608
 # Without packets, its index tells all that is asked of a span.
 _SPANS = """
-SELECT g, start_us, end_us, rx_bytes, tx_bytes, {packets}, rx_bytes, tx_bytes FROM member m
+SELECT g, start_us, end_us, rx_bytes, tx_bytes, {packets} FROM member m
 CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
 """
 
@@ -177,43 +179,119 @@ def _of_interface(
     heads = connection.execute(_HEADS, (interface_id, places[0], places[-1])).fetchall()
     if not heads:
         return []
-    picks = [pick(start_s, count) for _, start_s, count, *_ in heads]
-    # a chunk without a place in it has nothing to tell but where it begins; the last one also where it ends
-    wanted = {head[0] for head, (begin, end, _) in zip(heads, picks, strict=True) if end > begin}
-    if picks[-1][1] < len(places):
-        wanted.add(heads[-1][0])
-    sql = f"SELECT id, {'bytes, packets' if packets else 'bytes'} FROM chunk WHERE id IN ({', '.join(map(str, wanted))})"  # noqa: S608  # numbers
-    pairs = {number: pairs for number, *pairs in connection.execute(sql)}
+    last = heads[-1][0]
+    picks = [pick(start_s, count, last=number == last) for number, start_s, count, *_ in heads]
+    columns = _columns(connection, heads, picks, packets=packets)
     own: list[Numbers] = [[] for _ in range(4 if packets else 2)]
-    for (number, _, count, *before), (begin, end, get) in zip(heads, picks, strict=True):
+    for (number, _, _, *before), (begin, runs) in zip(heads, picks, strict=True):
         for into, total in zip(own, before, strict=False):
             into.extend([total] * (begin - len(into)))
-        columns = [column for pair in pairs.get(number, ()) for column in decode(pair, count)]
-        for into, total, column in zip(own, before, columns, strict=False):
-            if end > begin:
-                into.extend(map(total.__add__, get(column)))
-            if number == heads[-1][0]:
-                into.extend([total + column[-1]] * (len(places) - end))
+        for into, total, (totals, each) in zip(own, before, columns.get(number, ()), strict=False):
+            for run in runs:
+                into.extend(map(total.__add__, run.pick(totals, each)))
     return own
 
 
+def _columns(
+    connection: sqlite3.Connection,
+    heads: Sequence[Sequence[int]],
+    picks: Sequence[tuple[int, list["_Run | _Every"]]],
+    *,
+    packets: bool,
+) -> dict[int, list[tuple[Sequence[int], Sequence[int]]]]:
+    """By chunk, for each counter the running totals and what was counted in each quarter.
+
+    A chunk without a place in it has nothing to tell but where it begins. One whose places all have a running total
+    of their own is read without its quarters.
+    """
+    found: dict[int, list[tuple[Sequence[int], Sequence[int]]]] = {}
+    counts = {head[0]: head[2] for head in heads}
+    wanted: dict[bool, list[str]] = {True: [], False: []}
+    for head, (_, runs) in zip(heads, picks, strict=True):
+        if runs:
+            wanted[any(run.rest for run in runs)].append(str(head[0]))
+    for fine, ids in wanted.items():
+        names = ["byte_totals", "bytes", "packet_totals", "packets"][: 4 if packets else 2][
+            :: 1 if fine else 2
+        ]
+        sql = f"SELECT id, {', '.join(names)} FROM chunk WHERE id IN ({', '.join(ids)})"  # noqa: S608  # fixed, numbers
+        for number, *pairs in connection.execute(sql) if ids else ():
+            count = counts[number]
+            told = [decode(pair, totals_of(count)) for pair in (pairs[::2] if fine else pairs)]
+            each = [decode(pair, count) for pair in pairs[1::2]] if fine else [((), ())] * len(told)
+            found[number] = [
+                pair for both in zip(told, each, strict=True) for pair in zip(*both, strict=True)
+            ]
+    return found
+
+
+class _Run:
+    """Places one after the other that are equally many quarters behind a running total.
+
+    Args:
+        numbers: how many quarters of the chunk are before each of them.
+        count: how many it has.
+
+    Attributes:
+        rest: how many quarters they are behind it.
+    """
+
+    def __init__(self, numbers: Sequence[int], count: int) -> None:
+        self.rest = numbers[0] % STRIDE
+        after = STRIDE - self.rest
+        if after < self.rest and numbers[-1] + after <= count:  # the next running total is nearer
+            self._totals = _picker([n // STRIDE + 1 for n in numbers])
+            self._steps = [(sub, _picker([n + step for n in numbers])) for step in range(after)]
+        else:
+            self._totals = _picker([n // STRIDE for n in numbers])
+            self._steps = [(add, _picker([n - back for n in numbers])) for back in range(self.rest, 0, -1)]
+
+    def pick(self, totals: Sequence[int], each: Sequence[int]) -> Iterable[int]:
+        """The running totals at the places: out of a column of them, and of what was counted in each quarter."""
+        found: Iterable[int] = self._totals(totals)
+        for change, quarters in self._steps:
+            found = map(change, found, quarters(each))
+        return found
+
+
+class _Every:
+    """Places that are now this, now that many quarters behind a running total."""
+
+    rest = STRIDE - 1
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._totals = _picker(numbers)
+
+    def pick(self, _: Sequence[int], each: Sequence[int]) -> Iterable[int]:
+        """See `_Run.pick`."""
+        return self._totals(list(accumulate(each, initial=0)))
+
+
+def _picker(indexes: Sequence[int]) -> _Picker:
+    """What picks the numbers at these indexes out of a column; an itemgetter of one index gives a number alone."""
+    return itemgetter(*indexes) if len(indexes) > 1 else lambda column: [column[indexes[0]]]
+
+
 class _Picks:
-    """Which numbers of a chunk's columns belong to which places; most interfaces have chunks of the same quarters."""
+    """Which places are in which chunk; most interfaces have chunks of the same quarters."""
 
     def __init__(self, places: Sequence[int]) -> None:
         self._places = places
-        self._known: dict[tuple[int, int], tuple[int, int, _Picker]] = {}
+        self._known: dict[tuple[int, int, bool], tuple[int, list[_Run | _Every]]] = {}
 
-    def __call__(self, start_s: int, count: int) -> tuple[int, int, _Picker]:
-        """From and up to which place they are inside, and what picks the running totals there out of a column."""
-        found = self._known.get((start_s, count))
+    def __call__(self, start_s: int, count: int, *, last: bool) -> tuple[int, list[_Run | _Every]]:
+        """The first place inside, and runs of those inside; for the last chunk of all, also of those after it."""
+        found = self._known.get((start_s, count, last))
         if found is None:
             begin = bisect_right(self._places, start_s)
-            end = bisect_right(self._places, start_s + count * QUARTER_S, begin)
-            indexes = [(at - start_s) // QUARTER_S - 1 for at in self._places[begin:end]]
-            # an itemgetter of one index gives a number alone
-            get = itemgetter(*indexes) if len(indexes) > 1 else lambda column: [column[n] for n in indexes]
-            found = self._known[start_s, count] = (begin, end, get)
+            end = None if last else bisect_right(self._places, start_s + count * QUARTER_S, begin)
+            numbers = [min((at - start_s) // QUARTER_S, count) for at in self._places[begin:end]]
+            runs: list[_Run | _Every] = [
+                _Run(list(run), count) for _, run in groupby(numbers, key=lambda n: n % STRIDE)
+            ]
+            if len(runs) * _AS_DEAR_AS > count:
+                runs = [_Every(numbers)]
+            found = self._known[start_s, count, last] = (begin, runs)
         return found
 
 
@@ -307,23 +385,35 @@ def _add_spans(
 ) -> None:
     """Add the present members' estimated stretches to columns of what was counted between the edges.
 
-    Their bytes are the last two columns as well: all of them are estimated.
+    Their bytes are added to the last two columns as well: all of them are estimated.
     """
     sql = _SPANS.format(packets="rx_packets, tx_packets" if packets else "0, 0")
     edges_us = [at * US for at in edges]
     last = len(edges) - 2
-    ways = (0, 1, 2, 3, 4, 5) if packets else (0, 1, 4, 5)
+    estimated: dict[int, list[Numbers]] = {}  # by group; most have none
     for g, start_us, end_us, *numbers in connection.execute(sql, (edges_us[-1], edges_us[0])):
+        own = estimated.get(g)
+        if own is None:
+            own = estimated[g] = [[0] * (last + 1) for _ in numbers]
         n = bisect_right(edges_us, start_us) - 1
         if n >= 0 and end_us <= edges_us[n + 1]:
-            for way in ways:
-                columns[g][way][n] += numbers[way]
+            own[0][n] += numbers[0]
+            own[1][n] += numbers[1]
+            if packets:
+                own[2][n] += numbers[2]
+                own[3][n] += numbers[3]
             continue
         length = end_us - start_us
         n = max(n, 0)
         while n <= last and edges_us[n] < end_us:
             low = max(edges_us[n], start_us) - start_us
             high = min(edges_us[n + 1], end_us) - start_us
-            for way in ways:
-                columns[g][way][n] += numbers[way] * high // length - numbers[way] * low // length
+            for column, number in zip(own, numbers, strict=True):
+                column[n] += number * high // length - number * low // length
             n += 1
+    for g, own in estimated.items():
+        known = columns[g]
+        for way, more in zip(
+            range(6) if packets else (0, 1, 4, 5), (own + own[:2]) if packets else own[:2] * 2, strict=True
+        ):
+            known[way] = list(map(add, known[way], more))

@@ -42,7 +42,7 @@ SELECT i.name, start_us, end_us - start_us FROM span q LEFT JOIN interface i ON 
 WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR end_us <= start_us
 """  # noqa: S608
 _CHUNKS = "SELECT id, start_s FROM chunk WHERE interface_id = ? ORDER BY start_s"
-_CHUNK = f"SELECT {FIELDS}, peak_rx, peak_tx, crc FROM chunk WHERE id = ?"  # noqa: S608
+_CHUNK = f"SELECT {FIELDS}, byte_totals, packet_totals, peak_rx, peak_tx, crc FROM chunk WHERE id = ?"  # noqa: S608
 _CHANGES = """
 SELECT change, count(*) FROM (SELECT change FROM chunk UNION ALL SELECT change FROM span)
 GROUP BY change HAVING count(*) > 1 OR change > ? OR change < 1
@@ -223,7 +223,7 @@ class _Verification:
                     what = f"{column} against the quarters before it"
                     yield Finding("chunk", name, at_us, what, running[n] + offs[n], chunk.before[n])
                     offs[n] = off
-                running[n] += chunk.counters[n][-1]
+                running[n] += sum(chunk.counters[n])
             self.counts["quarter"] += len(chunk)
         return running
 
@@ -232,11 +232,14 @@ class _Verification:
         at_us = chunk.start_s * US
         if chunk.start_s % QUARTER_S or chunk.end_s > self._state.sealed_until_s:
             yield Finding("chunk", name, at_us, "no boundary of a quarter, or not sealed yet")
-        if min(chunk.before) < 0 or not chunk.rises():
+        if min(chunk.before) < 0:
             yield Finding("chunk", name, at_us, "a negative number")
-        *pairs, peak_rx, peak_tx, crc = row[-6:]
-        if checksum(*pairs) != crc:
+        byte_totals, packet_totals, peak_rx, peak_tx, crc = row[-5:]
+        bytes_, packets, peaks = row[-8:-5]
+        if checksum(bytes_, byte_totals, packets, packet_totals, peaks) != crc:
             yield Finding("chunk", name, at_us, "its checksum does not fit: it is not what was written")
+        if (byte_totals, packet_totals) != chunk.totals():
+            yield Finding("chunk", name, at_us, "running totals against its quarters")
         for column, own, found in zip(_PEAKS, chunk.peaks, (peak_rx, peak_tx), strict=True):
             if max(own) != found:
                 yield Finding("chunk", name, at_us, f"{column} against its quarters", max(own), found)
