@@ -4,7 +4,7 @@ import contextlib
 import gc
 import re
 from collections.abc import Iterator
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -285,22 +285,21 @@ def _letters(question: "Question") -> int | None:
 
 
 def _rows_for_people(answer: "UsageReport") -> Iterator[dict[str, Any]]:
-    from netusage.periods import isoformat
-
     question = answer.question
     is_total = question.cut.value == "total"
     letters = _letters(question)
     for row in answer.rows:
-        cells = _cells(row, isoformat(row.start_s, question.zone)[:letters])
+        start = datetime.fromtimestamp(row.start_s, question.zone)
+        cells = _cells(row, start.date().isoformat()[:letters] if letters else start)
         if is_total:
-            cells["end"] = isoformat(row.end_s, question.zone)
+            cells["end"] = datetime.fromtimestamp(row.end_s, question.zone)
         yield cells
     if not is_total:
         for row in answer.totals:
             yield _cells(row, "total")
 
 
-def _cells(row: "UsageRow", period: str) -> dict[str, Any]:
+def _cells(row: "UsageRow", period: str | datetime) -> dict[str, Any]:
     usage, percentile = row.usage, row.percentile
     cells: dict[str, Any] = {
         "period": period,

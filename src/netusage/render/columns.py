@@ -22,7 +22,7 @@ class Column(NamedTuple):
     kind: what the value is; None is an empty cell in every kind.
         text: a name or words. int: a count. flag: true or false.
         bytes: a number of bytes. rate: bytes per second. duration: microseconds.
-        time, date: an ISO 8601 time with offset, shown with or without its clock time.
+        time, date: an ISO 8601 time with offset, or a `datetime`, shown with or without its clock time.
         share: a part of a whole, 0 to 1.
     table: whether people see it; programs (CSV, TSV) get every column, JSON the whole row.
     spare: people do without it on a terminal that is too narrow for the whole line.

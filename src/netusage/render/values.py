@@ -106,7 +106,7 @@ def _moment(value: Any, context: RenderContext) -> datetime | str:
     if value is None:
         return NOTHING
     try:
-        moment = datetime.fromisoformat(value)
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return safe(str(value))
     return moment if context.zone is None or moment.tzinfo is None else moment.astimezone(context.zone)

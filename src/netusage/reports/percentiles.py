@@ -11,10 +11,9 @@ from typing import NamedTuple
 from netusage.ledger.reader import LedgerReader
 from netusage.model import QUARTER_S
 from netusage.periods import Period
+from netusage.reports.ranks import nearest_rank
 
 FIVE_MINUTES_S = 300
-_MANY = 2000
-_STEP = 16
 
 
 class Percentile(NamedTuple):
@@ -62,20 +61,6 @@ def percentiles(
     return found
 
 
-def nearest_rank(values: Sequence[int], thousandths: int) -> int:
-    """The smallest of the values that no less than so many thousandths of a percent of them are up to."""
-    rank = max(-(-len(values) * thousandths // 100_000), 1)
-    if len(values) > _MANY:
-        # A few of them tell from where on it may be found; only what lies above has to be sorted.
-        few = sorted(values[::_STEP])
-        least = few[max(rank // _STEP - len(few) // 50 - 1, 0)]
-        above = [value for value in values if value >= least]
-        place = rank - (len(values) - len(above))
-        if place > 0:
-            return sorted(above)[place - 1]
-    return sorted(values)[rank - 1]
-
-
 def _whole(period: Period, width: int, bounds: tuple[int, int]) -> tuple[int, int]:
     """The whole slots of a period that there can be a record of."""
     start = max(-(-period.start_s // width) * width, bounds[0] // width * width)
@@ -84,4 +69,4 @@ def _whole(period: Period, width: int, bounds: tuple[int, int]) -> tuple[int, in
 
 def _of_slots(values: Sequence[int], width: int, thousandths: int) -> int | None:
     """A rate in bytes per second, rounded half up; None without a slot."""
-    return (2 * nearest_rank(values, thousandths) + width) // (2 * width) if values else None
+    return (2 * nearest_rank(values, thousandths) + width) // (2 * width) if len(values) else None
