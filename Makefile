@@ -50,7 +50,7 @@ lint: $(VENV)/developed
 	$(VENV)/bin/lint-imports --no-cache
 
 unit: $(VENV)/developed
-	$(VENV)/bin/python -m pytest -q -m 'not system'
+	$(VENV)/bin/python -m pytest -q -n auto -m 'not system'
 
 # The suite runs against the wheel, not against the checkout.
 test: system-packages lint
