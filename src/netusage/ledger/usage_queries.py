@@ -26,6 +26,8 @@ Groups = Sequence[Sequence[int]]
 Totals = list[list[Numbers]]
 _AS_DEAR_AS = 32  # numbers that are added up, as one run
 _Picker = Callable[[Sequence[int]], Sequence[int]]
+# Running totals, and what was counted in each quarter.
+_Column = tuple[Sequence[int], Sequence[int]]
 
 _TABLES = (
     "CREATE TEMP TABLE IF NOT EXISTS member (interface_id INTEGER PRIMARY KEY, g INTEGER NOT NULL)",
@@ -198,30 +200,27 @@ def _columns(
     picks: Sequence[tuple[int, list["_Run | _Every"]]],
     *,
     packets: bool,
-) -> dict[int, list[tuple[Sequence[int], Sequence[int]]]]:
+) -> dict[int, list[_Column]]:
     """By chunk, for each counter the running totals and what was counted in each quarter.
 
     A chunk without a place in it has nothing to tell but where it begins. One whose places all have a running total
     of their own is read without its quarters.
     """
-    found: dict[int, list[tuple[Sequence[int], Sequence[int]]]] = {}
+    found: dict[int, list[_Column]] = {}
     counts = {head[0]: head[2] for head in heads}
     wanted: dict[bool, list[str]] = {True: [], False: []}
     for head, (_, runs) in zip(heads, picks, strict=True):
         if runs:
             wanted[any(run.rest for run in runs)].append(str(head[0]))
-    for fine, ids in wanted.items():
-        names = ["byte_totals", "bytes", "packet_totals", "packets"][: 4 if packets else 2][
-            :: 1 if fine else 2
-        ]
+    for with_quarters, ids in wanted.items():
+        names = ["byte_totals", "packet_totals"][: 1 + packets]
+        names += ["bytes", "packets"][: 1 + packets] if with_quarters else []
         sql = f"SELECT id, {', '.join(names)} FROM chunk WHERE id IN ({', '.join(ids)})"  # noqa: S608  # fixed, numbers
         for number, *pairs in connection.execute(sql) if ids else ():
             count = counts[number]
-            told = [decode(pair, totals_of(count)) for pair in (pairs[::2] if fine else pairs)]
-            each = [decode(pair, count) for pair in pairs[1::2]] if fine else [((), ())] * len(told)
-            found[number] = [
-                pair for both in zip(told, each, strict=True) for pair in zip(*both, strict=True)
-            ]
+            totals = [column for pair in pairs[: 1 + packets] for column in decode(pair, totals_of(count))]
+            quarters = [column for pair in pairs[1 + packets :] for column in decode(pair, count)]
+            found[number] = list(zip(totals, quarters or [()] * len(totals), strict=True))
     return found
 
 
