@@ -280,7 +280,7 @@ class _Verification:
             if not self._reader.minutes_from_s <= day_s <= self._state.sealed_until_s - DAY_S:
                 continue
             with self._reader.reading() as connection:
-                expected = fives.of_minutes(connection, day_s)
+                expected = dict(fives.of_minutes(connection, day_s))
                 found = fives.noted(connection, day_s)
             for number in sorted(expected.keys() | found.keys()):
                 if expected.get(number) != found.get(number):
