@@ -12,6 +12,8 @@ from support.book import assert_it_adds_up, gaps, recorded, rows
 from support.namespace import Traffic, added, difference
 from support.patience import until
 
+from netusage.ledger.schema import VERSION
+
 pytestmark = pytest.mark.system
 
 
@@ -148,7 +150,7 @@ def _foreign_with_a_log(path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_newer, "has schema 99, and this netusage knows schemas up to 2; upgrade netusage"),
+        (_newer, f"has schema 99, and this netusage knows schemas up to {VERSION}; upgrade netusage"),
         (_foreign, "is a database of another program; choose another file with --db"),
         (_foreign_with_a_log, "is a database of another program; choose another file with --db"),
     ],
