@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from operator import add, itemgetter, sub
 
-from netusage.ledger.answers import NO_USAGE, LedgerState, Usage
+from netusage.ledger.answers import LedgerState, Usage
 from netusage.ledger.chunks import OVERLAPPING, STRIDE, between, decode, totals_of
 from netusage.model import QUARTER_S, US
 
@@ -69,17 +69,8 @@ def usage(
     packets: bool = True,
 ) -> list[list[Usage]]:
     """See `LedgerReader.usage`."""
-    if len(edges) < 2:
-        return [[] for _ in groups]
-    try:
-        return _usage(connection, state, groups, edges, packets=packets)
-    except sqlite3.OperationalError as error:
-        if "overflow" not in str(error):
-            raise
-    # More than 2^63 together: Python adds up what SQLite can add for each alone.
-    alone = [[i] for ids in groups for i in ids]
-    of_each = iter(_usage(connection, state, alone, edges, packets=packets))
-    return [_added([next(of_each) for _ in ids], len(edges) - 1) for ids in groups]
+    found = _between(connection, state, groups, edges, packets=packets)
+    return [list(map(Usage, *columns)) for columns in found]
 
 
 def busiest(
@@ -92,29 +83,45 @@ def busiest(
     packets: bool,
 ) -> list[tuple[int, Usage]]:
     """See `LedgerReader.busiest`."""
-    import heapq  # noqa: PLC0415  # only here
-
-    every = usage(connection, state, [ids], edges, packets=False)[0]
-    ranked = heapq.nsmallest(count, range(len(every)), key=lambda n: (-every[n].total_bytes, n))
-    found = [n for n in ranked if every[n].total_bytes]
+    columns = _between(connection, state, [ids], edges, packets=False)[0]
+    totals = list(map(add, columns[0], columns[1]))
+    ranked = sorted(range(len(totals)), key=totals.__getitem__, reverse=True)[:count]
+    found = [n for n in ranked if totals[n]]
     if not packets or not found:
-        return [(n, every[n]) for n in found]
+        return [(n, Usage(*(column[n] for column in columns))) for n in found]
     places = sorted({edges[n + side] for n in found for side in (0, 1)})
     numbers = {at: n for n, at in enumerate(places)}
     exact = usage(connection, state, [ids], places)[0]
     return [(n, exact[numbers[edges[n]]]) for n in found]
 
 
-def _added(parts: Sequence[list[Usage]], count: int) -> list[Usage]:
-    total = [NO_USAGE] * count
-    for part in parts:
-        total = [a.plus(b) for a, b in zip(total, part, strict=True)]
-    return total
-
-
-def _usage(
+def _between(
     connection: sqlite3.Connection, state: LedgerState, groups: Groups, edges: Sequence[int], *, packets: bool
-) -> list[list[Usage]]:
+) -> list[list[Numbers]]:
+    """By group, a column for each field of `Usage`, of what was counted between the edges."""
+    if len(edges) < 2:
+        return [[[] for _ in Usage._fields] for _ in groups]
+    try:
+        return _of_groups(connection, state, groups, edges, packets=packets)
+    except sqlite3.OperationalError as error:
+        if "overflow" not in str(error):
+            raise
+    # More than 2^63 together: Python adds up what SQLite can add for each alone.
+    alone = [[i] for ids in groups for i in ids]
+    of_each = iter(_of_groups(connection, state, alone, edges, packets=packets))
+    none = [[0] * (len(edges) - 1) for _ in Usage._fields]
+    return [
+        [
+            list(map(sum, zip(*same, strict=True)))
+            for same in zip(none, *(next(of_each) for _ in ids), strict=True)
+        ]
+        for ids in groups
+    ]
+
+
+def _of_groups(
+    connection: sqlite3.Connection, state: LedgerState, groups: Groups, edges: Sequence[int], *, packets: bool
+) -> list[list[Numbers]]:
     set_members(connection, groups)
     bases = [min(at - at % QUARTER_S, state.sealed_until_s) for at in edges]
     totals = _running_totals(connection, groups, bases, packets=packets)
@@ -133,7 +140,7 @@ def _usage(
         for own in columns:
             own[2:4] = none, none
     _add_spans(connection, columns, edges, packets=packets)
-    return [list(map(Usage, *own)) for own in columns]
+    return columns
 
 
 def set_members(connection: sqlite3.Connection, groups: Groups) -> None:
