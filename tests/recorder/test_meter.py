@@ -317,6 +317,31 @@ def test_events_that_are_older_than_a_settled_list_do_not_hide_what_the_list_sho
     assert desk.recorded == {"eth0": c(10 + 30)}
 
 
+def test_final_counters_of_a_successor_that_only_an_earlier_list_shows_are_its_own():
+    """It came unseen under the index of one that went unseen, and went while the links were looked at."""
+    desk = Desk({ETH0: c(100)})
+    successor = ETH0._replace(life=21)
+    desk.meter.resync(
+        at(1), [], [went(ETH0, c(130))], "opened anew", earlier=[(successor, c(50))], settled=True
+    )
+    assert desk.recorded == {"eth0": c(130)}
+    assert desk.epochs == [("eth0", "first-sight", "vanished"), ("eth0", "appeared", "removed")]
+    assert ("vanished", "eth0") in desk.lost
+
+
+def test_final_counters_of_what_was_known_are_its_own_whatever_an_earlier_list_shows():
+    desk = Desk({ETH0: c(100)})
+    successor = ETH0._replace(life=21)
+    removals = [went(ETH0, c(110)), came(successor), went(ETH0, c(7))]
+    desk.meter.resync(at(1), [], removals, "lost", earlier=[(successor, c(5))], settled=True)
+    assert desk.recorded == {"eth0": c(10 + 7)}
+    still_there = Desk({ETH0: c(100)})
+    still_there.meter.resync(
+        at(1), [(successor, c(8))], removals[:1], "lost", earlier=[(successor, c(5))], settled=True
+    )
+    assert still_there.recorded == {"eth0": c(10 + 8)}
+
+
 def test_a_list_that_may_be_older_than_the_events_is_asked_for_again():
     desk = Desk({ETH0: c(100)})
     again = desk.meter.resync(at(1), [(ETH0._replace(life=21), c(30))], [went(ETH0, c(110))], "lost")
@@ -412,6 +437,17 @@ def test_a_decrease_of_a_veth_end_that_has_lost_its_other_end_is_none_however_of
     desk.sample(5, {2: ZERO}, went(parted, c(60)))
     assert desk.recorded == {"va": c(60)}
     assert desk.gaps == []
+
+
+def test_what_a_parted_veth_end_received_in_a_stall_is_dated_within_the_stall():
+    whole, parted = Link(3, "va", "veth", lower=4, life=30), Link(3, "va", "veth", up=False)
+    desk = Desk({ETH0: ZERO, whole: ZERO})
+    desk.sample(400, {2: ZERO, 3: c(0, 100)}, came(parted, None))
+    desk.sample(401, {2: ZERO}, went(parted, c(5000, 100)))
+    assert desk.spans == [
+        ("va", 0, 400, c(0, 100), "stalled"),
+        ("va", 0, 401, c(5000, 0), "stalled"),
+    ]
 
 
 def test_what_a_doubted_reading_left_out_is_spread_over_all_the_time_since_the_link_was_read():

@@ -233,9 +233,12 @@ class Recorder:
     def _look_again(self, at: Instant, events: Sequence[LinkEvent] = ()) -> None:
         """Take all links anew, because something about them was missed."""
         events = list(events)
+        earlier: list[tuple[Link, Counters]] = []
+        links: list[tuple[Link, Counters]] = []
         note = "" if self._needs_links == _DID_NOT_FIT else self._needs_links
         try:
             for _ in range(_FIRST_TRIES):
+                earlier += links
                 links = self._source.links()
                 fresh, lost = self._events()
                 events += fresh
@@ -248,7 +251,8 @@ class Recorder:
             self._meter.follow(at, events)
             raise
         self._meter.widen(self._source.counter_bits)
-        again = self._meter.resync(at, links, events, note, settled=not fresh and not lost)
+        settled = not fresh and not lost
+        again = self._meter.resync(at, links, events, note, earlier=earlier, settled=settled)
         self._needs_links = lost or (_DID_NOT_FIT if again else "")
         self._commit_due_ns = min(self._commit_due_ns, at.boot_ns)
 

@@ -130,11 +130,20 @@ class Meter:
         fresh: Sequence[LinkEvent] = (),
         note: str = "",
         *,
+        earlier: Iterable[tuple[Link, Counters]] = (),
         settled: bool = False,
     ) -> bool:
         """Look at all links anew: after lost events (say so in `note`), or when a reading did not fit.
 
         Interfaces that are gone without final counters become declared gaps; new ones count from zero.
+
+        Args:
+            at: when.
+            links: all links.
+            fresh: the events that came until then.
+            note: why events were lost.
+            earlier: lists before that one, which some of the events made out of date.
+            settled: no event came after `links`.
 
         Returns:
             Whether it must be done again: an interface is there that the events know nothing of.
@@ -151,7 +160,10 @@ class Meter:
         present = list(links)
         seen = {link.index for link, _ in present}
         if settled:
-            self._let_go({link.index: link for link, _ in present}, fresh, unseen)
+            now = {link.index: link for link, _ in present}
+            self._let_go(now, fresh, unseen)
+            for link, counters in self._gone_again(earlier, now, fresh):
+                self._look_at(link, counters, interval, unseen, newest_life)
         touched = self._apply(fresh, interval)
         if settled:
             touched = set()
@@ -174,6 +186,22 @@ class Meter:
             link = present.get(index)
             if index not in told and (link is None or not same_life(life.link, link)):
                 self._accounts.vanish(life, unseen)
+
+    def _gone_again(
+        self,
+        earlier: Iterable[tuple[Link, Counters]],
+        present: Mapping[int, Link],
+        fresh: Sequence[LinkEvent],
+    ) -> list[tuple[Link, Counters]]:
+        """Links that are only in an earlier list, and not the ones known: a single removal that is told is theirs."""
+        removals = [event.link.index for event in fresh if event.change is LinkChange.REMOVED]
+        found = []
+        for index, (link, counters) in {link.index: (link, counters) for link, counters in earlier}.items():
+            others = [self._accounts.lives[index].link] if index in self._accounts.lives else []
+            others += [present[index]] if index in present else []
+            if removals.count(index) == 1 and not any(same_life(other, link) for other in others):
+                found.append((link, counters))
+        return found
 
     def follow(self, at: Instant, fresh: Sequence[LinkEvent]) -> None:
         """Take in events while there is no reading; the stretch since the last reading goes on."""
@@ -321,10 +349,11 @@ class Meter:
         A counter that no ledger could hold is no reading.
         """
         index, name = life.link.index, life.link.name
+        parted = self._accounts.rules.has_events and life.link.kind == "veth" and not life.link.lower
         went_down = min(counters.minus(life.epoch.last)) < 0
         beyond = max(counters) >= BEYOND_BELIEF
         doubted = self._doubted.pop(index, None)
-        if went_down and self._accounts.rules.has_events and life.link.kind == "veth" and not life.link.lower:
+        if went_down and parted:
             self._leave_unread(index, interval)
             return
         if beyond or (went_down and self._accounts.rules.has_events and doubted is None):
@@ -339,7 +368,10 @@ class Meter:
             interval_since = interval._replace(start_us=min(since_us, interval.start_us))
             note = f"it went down to {tuple(seen)}, and then was {tuple(counters)}"
             self._accounts.declare(interval_since, GapKind.RESET, lossy=True, interface=name, note=note)
-        self._accounts.account(life, counters, self._since_read(index, interval))
+        since = self._since_read(index, interval)
+        self._accounts.account(life, counters, since)
+        if parted and since.estimated:
+            self._unread[index] = since  # what it received in that time its removal tells
 
     def _leave_unread(self, index: int, interval: Interval) -> None:
         """The reading of a link is not used: what it counts until the next one may be as old as this interval."""
