@@ -30,6 +30,19 @@ def test_a_day_is_noted_when_it_is_over_for_those_that_counted_anything(path):
     assert_sound(path)
 
 
+def test_an_interface_that_lived_for_minutes_takes_no_more_than_these(path):
+    with writing(path) as ledger:
+        veth = ledger.interface("veth1")
+        ledger.count(veth, START_S + 3600, 5, 1)
+        ledger.count(veth, START_S + 3600 + 600, 7)
+        ledger.count(ledger.interface("veth2"), START_S + 60, 0, 0, 3, 3)
+        ledger.commit(START_S + DAY_S)
+    (row,) = book.rows(path, "SELECT * FROM five")
+    assert (row["interface_id"], row["start_s"], row["fives"]) == (veth.interface_row, START_S + 3600, 3)
+    assert row["bytes"] == book.packed([5, 0, 7], [1, 0, 0])
+    assert_sound(path)
+
+
 def test_late_minutes_of_a_noted_day_are_noted_too(path):
     with writing(path) as ledger:
         eth0, eth1 = ledger.interface("eth0"), ledger.interface("eth1")

@@ -187,7 +187,7 @@ def test_without_agreement_nothing_is_changed_and_nothing_is_left_behind(path):
 DERIVED = [
     "UPDATE chunk SET rx_bytes = rx_bytes + 12345",
     "UPDATE chunk SET tx_packets = tx_packets - 1 WHERE interface_id = 1 AND tx_packets > 0",
-    "UPDATE five SET bytes = zeroblob(2304)",
+    "UPDATE five SET bytes = zeroblob(length(bytes))",
     f"DELETE FROM five WHERE start_s >= {END_S - DAY_S}",
     "UPDATE interface SET rx_bytes = 0, tx_packets = 5",
     f"DELETE FROM chunk WHERE start_s >= {END_S - DAY_S}",

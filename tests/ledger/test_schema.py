@@ -136,6 +136,8 @@ def test_running_totals_of_the_second_schema_become_counts_and_every_number_stay
     assert book.recorded(path) == book.recorded(new)
     order = "SELECT id, interface_id, start_s, change FROM chunk ORDER BY id"
     assert list(map(tuple, book.rows(path, order))) == list(map(tuple, book.rows(new, order)))
+    noted = "SELECT interface_id, start_s, fives, bytes FROM five ORDER BY 1, 2"
+    assert list(map(tuple, book.rows(path, noted))) == list(map(tuple, book.rows(new, noted)))
     assert "chunk_of_totals" not in tables(sqlite3.connect(path))
 
 
@@ -169,12 +171,23 @@ def make_second(path, new):
     old = sqlite3.connect(path, isolation_level=None)
     schema.MIGRATIONS[0](old)
     schema.MIGRATIONS[1](old)
-    old.execute("DROP TABLE chunk")
+    for table in ("chunk", "five"):
+        old.execute(f"DROP TABLE {table}")
     old.execute(SECOND_CHUNK)
+    old.execute(SECOND_FIVE)
     old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     old.execute("PRAGMA user_version = 2")
     old.execute("ATTACH ? AS new", (str(new),))
-    for table in tables(old) - {"chunk"}:
+    for row in book.rows(new, "SELECT * FROM five"):
+        told = book.columns({"quarters": row["fives"], "bytes": row["bytes"]})
+        before, after = [0] * ((row["start_s"] % 86400) // 300), [0] * 288
+        day = [(before + told[name] + after)[:288] for name in ("rx_bytes", "tx_bytes")]
+        start_s = row["start_s"] // 86400 * 86400
+        old.execute(
+            "INSERT INTO five VALUES (?, ?, ?, ?)",
+            (row["id"], row["interface_id"], start_s, book.packed(*day)),
+        )
+    for table in tables(old) - {"chunk", "five"}:
         old.execute(f"INSERT INTO {table} SELECT * FROM new.{table}")
     old.execute("DELETE FROM migration WHERE version > 2")
     for chunk in book.rows(new, "SELECT * FROM chunk"):
@@ -208,6 +221,17 @@ CREATE TABLE chunk (
   packets BLOB NOT NULL,
   peaks BLOB NOT NULL,
   crc INTEGER NOT NULL,
+  UNIQUE (interface_id, start_s)
+) STRICT
+"""
+
+
+SECOND_FIVE = """
+CREATE TABLE five (
+  id INTEGER PRIMARY KEY,
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  start_s INTEGER NOT NULL,
+  bytes BLOB NOT NULL,
   UNIQUE (interface_id, start_s)
 ) STRICT
 """

@@ -180,7 +180,7 @@ def test_columns_that_are_cut_off_are_found_and_the_others_are_still_checked(pat
 
 def test_five_minutes_that_are_not_those_of_the_minutes_are_found(path):
     day_s = END_S - DAY_S
-    tamper(path, f"DELETE FROM five WHERE start_s = {day_s} AND interface_id = 1")
+    tamper(path, f"DELETE FROM five WHERE start_s >= {day_s} AND interface_id = 1")
     (found,) = findings(path)
     assert (found.table, found.interface, found.at_us) == ("five", "eth0", day_s * US)
 

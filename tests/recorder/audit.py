@@ -9,6 +9,9 @@ from netusage.model import Counters
 _SUMS = ", ".join(f"sum({name})" for name in Counters._fields)
 _EACH = ", ".join(Counters._fields)
 
+# of the days all of whose minutes are kept and sealed
+_FIVES = "SELECT * FROM five WHERE start_s / 86400 * 86400 >= ? AND start_s / 86400 * 86400 + 86400 <= ?"
+
 
 def assert_sound(path) -> None:
     """Minutes, quarters, spans, running totals, epochs and change numbers agree; so does `verify`."""
@@ -103,15 +106,19 @@ def _assert_quarters(path, book, sealed: int) -> None:
         if one["start_s"] >= kept
     }
     assert found == {place: numbers for place, numbers in expected.items() if any(numbers)}
-    for row in book.execute("SELECT * FROM five WHERE start_s >= ? AND start_s + 86400 <= ?", (kept, sealed)):
-        noted = {"quarters": 288, "bytes": row["bytes"], "packets": bytes(2304), "peaks": bytes(2304)}
-        own = columns(noted)
-        numbers = {n: list(pair) for n, pair in enumerate(zip(own["rx_bytes"], own["tx_bytes"], strict=True))}
-        minutes = fives.pop((row["start_s"], row["interface_id"]))
+    for row in book.execute(_FIVES, (kept, sealed)):
+        count, day_s = row["fives"], row["start_s"] // 86400 * 86400
+        none = bytes(8 * count)
+        own = columns({"quarters": count, "bytes": row["bytes"], "packets": none, "peaks": none})
+        pairs = list(zip(own["rx_bytes"], own["tx_bytes"], strict=True))
+        assert any(pairs[0])
+        assert any(pairs[-1])
+        numbers = {n: list(pair) for n, pair in enumerate(pairs, start=(row["start_s"] - day_s) // 300)}
+        minutes = fives.pop((day_s, row["interface_id"]))
         assert {n: pair for n, pair in numbers.items() if any(pair)} == {
             n: p for n, p in minutes.items() if any(p)
         }
-    assert not fives, "days that are not noted"
+    assert not any(any(p) for minutes in fives.values() for p in minutes.values()), "days that are not noted"
 
 
 def _assert_changes(book) -> None:

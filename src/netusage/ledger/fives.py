@@ -1,7 +1,7 @@
 """Bytes of five minutes side by side: what percentiles are made of while minutes are kept.
 
-When a UTC day is over, the 288 sums of its minutes are written once for each interface that counted anything in it.
-They follow from the minutes, and go with them.
+When a UTC day is over, the sums of its minutes are written once for each interface that counted any byte in it, from
+the first five minutes with any to the last. They follow from the minutes, and go with them.
 """
 
 import contextlib
@@ -14,7 +14,8 @@ FIVE_S = 300
 PER_DAY = DAY_S // FIVE_S
 _PASSES = 4
 
-Columns = tuple[list[int], list[int]]
+# Where the first of them starts, UTC seconds, and the columns of received and sent bytes.
+Fives = tuple[int, tuple[list[int], list[int]]]
 
 _COUNTED = "SELECT DISTINCT interface_id FROM minute WHERE start_s >= ?1 AND start_s < ?1 + 86400 ORDER BY 1"
 _MINUTES = """
@@ -22,13 +23,11 @@ SELECT interface_id, start_s, rx_bytes, tx_bytes FROM minute
 WHERE start_s >= ?1 AND start_s < ?1 + 86400 AND interface_id BETWEEN ?2 AND ?3
 """
 _READ = """
-SELECT start_s, bytes FROM five WHERE interface_id = ? AND start_s >= ? AND start_s < ?
+SELECT start_s, fives, bytes FROM five WHERE interface_id = ? AND start_s >= ? AND start_s < ?
 """
-_NOTED = "SELECT interface_id, bytes FROM five WHERE start_s = ?"
-_WRITE = """
-INSERT INTO five (interface_id, start_s, bytes) VALUES (?, ?, ?)
-ON CONFLICT (interface_id, start_s) DO UPDATE SET bytes = excluded.bytes
-"""
+_NOTED = "SELECT interface_id, start_s, fives, bytes FROM five WHERE start_s >= ?1 AND start_s < ?1 + 86400"
+_FORGET = "DELETE FROM five WHERE interface_id = ?1 AND start_s >= ?2 AND start_s < ?2 + 86400"
+_WRITE = "INSERT INTO five (interface_id, start_s, fives, bytes) VALUES (?, ?, ?, ?)"
 _SEALED_DAYS = """
 SELECT DISTINCT start_s / 86400 * 86400 AS day_s FROM minute
 WHERE day_s + 86400 <= (SELECT sealed_until_s FROM ledger)
@@ -37,8 +36,9 @@ WHERE day_s + 86400 <= (SELECT sealed_until_s FROM ledger)
 
 def note(connection: sqlite3.Connection, day_s: int, interface_id: int | None = None) -> None:
     """Write the sums of a day, UTC seconds, anew; those of one interface or of all."""
-    for number, columns in of_minutes(connection, day_s, interface_id):
-        connection.execute(_WRITE, (number, day_s, encode(*columns)))
+    for number, (start_s, columns) in of_minutes(connection, day_s, interface_id):
+        connection.execute(_FORGET, (number, day_s))
+        connection.execute(_WRITE, (number, start_s, len(columns[0]), encode(*columns)))
 
 
 def note_all(connection: sqlite3.Connection) -> None:
@@ -49,8 +49,8 @@ def note_all(connection: sqlite3.Connection) -> None:
 
 def of_minutes(
     connection: sqlite3.Connection, day_s: int, interface_id: int | None = None
-) -> Iterator[tuple[int, Columns]]:
-    """Interfaces, ascending, with the received and sent bytes of a day's five minutes according to its minutes.
+) -> Iterator[tuple[int, Fives]]:
+    """Interfaces, ascending, with the five minutes of a day according to its minutes; those without a byte are left out.
 
     The minutes are gone through more than once, so that a recorder need not keep all interfaces in memory at once;
     they are read in the order in which they are stored, which needs no memory.
@@ -69,30 +69,34 @@ def of_minutes(
             column[place] += rx
             column[PER_DAY + place] += tx
         for number, column in sums.items():
-            yield number, (column[:PER_DAY].tolist(), column[PER_DAY:].tolist())
+            rx, tx = column[:PER_DAY], column[PER_DAY:]
+            places = [place for place in range(PER_DAY) if rx[place] or tx[place]]
+            if places:
+                low, high = places[0], places[-1] + 1
+                yield number, (day_s + low * FIVE_S, (rx[low:high].tolist(), tx[low:high].tolist()))
 
 
-def noted(connection: sqlite3.Connection, day_s: int) -> dict[int, Columns]:
+def noted(connection: sqlite3.Connection, day_s: int) -> dict[int, Fives]:
     """By interface, what is noted of a day; nothing where it is no such columns."""
-    found: dict[int, Columns] = {}
-    for number, pair in connection.execute(_NOTED, (day_s,)):
+    found: dict[int, Fives] = {}
+    for number, start_s, count, pair in connection.execute(_NOTED, (day_s,)):
         with contextlib.suppress(sqlite3.DatabaseError):
-            rx, tx = decode(pair, PER_DAY)
-            found[number] = (list(rx), list(tx))
+            rx, tx = decode(pair, count)
+            found[number] = (start_s, (list(rx), list(tx)))
     return found
 
 
 def drop(connection: sqlite3.Connection, until_s: int) -> None:
     """Let go of the days all of whose minutes have been dropped."""
-    connection.execute("DELETE FROM five WHERE start_s <= ?", (until_s - DAY_S,))
+    connection.execute("DELETE FROM five WHERE start_s < ?", (until_s // DAY_S * DAY_S,))
 
 
 def read(
     connection: sqlite3.Connection, ids: Sequence[int], from_s: int, until_s: int
-) -> dict[int, list[bytes]]:
-    """The pairs of columns of some interfaces, by the day, UTC seconds, from one time to another."""
-    found: dict[int, list[bytes]] = {}
+) -> dict[tuple[int, int], list[bytes]]:
+    """The pairs of columns of some interfaces in whole days, by where they start, UTC seconds, and their length."""
+    found: dict[tuple[int, int], list[bytes]] = {}
     for interface_id in ids:
-        for start_s, bytes_ in connection.execute(_READ, (interface_id, from_s, until_s)):
-            found.setdefault(start_s, []).append(bytes_)
+        for start_s, count, pair in connection.execute(_READ, (interface_id, from_s, until_s)):
+            found.setdefault((start_s, count), []).append(pair)
     return found

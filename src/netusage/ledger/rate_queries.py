@@ -215,9 +215,9 @@ def _noted(state: LedgerState, start_s: int, end_s: int) -> tuple[int, int]:
 def _fives(
     connection: sqlite3.Connection, ids: Sequence[int], start_s: int, end_s: int
 ) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
-    """Five minutes by columns: where each begins, and its received and sent bytes; those of a day as sums."""
-    for at_s, pairs in fives.read(connection, ids, start_s, end_s).items():
-        for columns in sums(pairs, fives.PER_DAY):
+    """Five minutes by columns: where each begins, and its received and sent bytes; those of the same ones as sums."""
+    for (at_s, count), pairs in fives.read(connection, ids, start_s, end_s).items():
+        for columns in sums(pairs, count):
             yield at_s, *columns
 
 

@@ -210,10 +210,11 @@ CREATE TABLE chunk (                   -- quarters of one interface that follow 
 """
 
 _FIVE = """
-CREATE TABLE five (                    -- bytes of the five minutes of a day, side by side
+CREATE TABLE five (                    -- bytes of five minutes of one UTC day, from the first to the last with any
   id INTEGER PRIMARY KEY,
   interface_id INTEGER NOT NULL REFERENCES interface (id),
   start_s INTEGER NOT NULL,
+  fives INTEGER NOT NULL CHECK (fives > 0),
   bytes BLOB NOT NULL,
   UNIQUE (interface_id, start_s)
 ) STRICT;
@@ -254,8 +255,8 @@ def _chunks(connection: sqlite3.Connection) -> None:
 
 
 def _counts(connection: sqlite3.Connection) -> None:
-    """Columns of running totals become columns of counts, where schema 2 was made with such."""
-    from netusage.ledger import chunks  # noqa: PLC0415  # as above
+    """Columns of running totals become columns of counts, where schema 2 was made with such; days lose idle ends."""
+    from netusage.ledger import chunks, fives  # noqa: PLC0415  # as above
 
     if any(row[1] == "byte_totals" for row in connection.execute("PRAGMA table_info(chunk)")):
         return
@@ -270,6 +271,9 @@ def _counts(connection: sqlite3.Connection) -> None:
         chunk.counters = [list(map(sub, column, [0, *column])) for column in chunk.counters]
         chunk.save(connection)
     connection.execute("DROP TABLE chunk_of_totals")
+    connection.execute("DROP TABLE five")
+    _run(connection, _FIVE)
+    fives.note_all(connection)
 
 
 # Position n makes schema version n + 1 out of version n.

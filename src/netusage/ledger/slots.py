@@ -1,8 +1,10 @@
 """Bytes of slots of time that follow one another, in columns of fixed width, so that many of them are added at once."""
 
 import sys
+from array import array
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import add
 
 from netusage.ledger.chunks import decode
 
@@ -42,7 +44,14 @@ class Slots:
         if isinstance(known, memoryview) and known.tobytes() == bytes(known.nbytes):
             _copy(known, more)
         else:
-            self.add(dict(enumerate(more, start=low)))
+            self._put(low, list(map(add, known, more)))
+
+    def _put(self, low: int, numbers: list[int]) -> None:
+        into = self._with_room(max(numbers))
+        if isinstance(into, memoryview):
+            into[low : low + len(numbers)] = array(into.format, numbers)
+        else:
+            into[low : low + len(numbers)] = numbers
 
     def _with_room(self, largest: int) -> memoryview | list[int]:
         """The numbers, in a form in which any of them may be so large."""
