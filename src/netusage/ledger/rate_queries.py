@@ -190,9 +190,8 @@ def _others(
         if place >= 0 and within + length <= width_us:
             _add(found[g], place, rx, tx)
             continue
-        for begin in range(
-            max(start_s * US + place * width_us, start_s * US), min(span_end, end_us), width_us
-        ):
+        first_us = start_s * US + max(place, 0) * width_us
+        for begin in range(first_us, min(span_end, end_us), width_us):
             low = max(begin, span_start) - span_start
             high = min(begin + width_us, span_end) - span_start
             parts = [number * high // length - number * low // length for number in (rx, tx)]

@@ -24,7 +24,7 @@ Numbers = list[int]
 Groups = Sequence[Sequence[int]]
 # By group: a column for each of four counters, of one number for each edge.
 Totals = list[list[Numbers]]
-_AS_DEAR_AS = 32  # numbers that are added up, as one run
+_NUMBERS_A_RUN = 32  # so many numbers are added up in the time that one run of places takes
 _Picker = Callable[[Sequence[int]], Sequence[int]]
 # Running totals, and what was counted in each quarter.
 _Column = tuple[Sequence[int], Sequence[int]]
@@ -218,7 +218,7 @@ def _columns(
     wanted: dict[bool, list[str]] = {True: [], False: []}
     for head, (_, runs) in zip(heads, picks, strict=True):
         if runs:
-            wanted[any(run.rest for run in runs)].append(str(head[0]))
+            wanted[any(run.needs_quarters for run in runs)].append(str(head[0]))
     for with_quarters, ids in wanted.items():
         names = ["byte_totals", "packet_totals"][: 1 + packets]
         names += ["bytes", "packets"][: 1 + packets] if with_quarters else []
@@ -239,18 +239,19 @@ class _Run:
         count: how many it has.
 
     Attributes:
-        rest: how many quarters they are behind it.
+        needs_quarters: whether a running total alone does not tell what was counted until there.
     """
 
     def __init__(self, numbers: Sequence[int], count: int) -> None:
-        self.rest = numbers[0] % STRIDE
-        after = STRIDE - self.rest
-        if after < self.rest and numbers[-1] + after <= count:  # the next running total is nearer
+        rest = numbers[0] % STRIDE
+        after = STRIDE - rest
+        self.needs_quarters = rest > 0
+        if after < rest and numbers[-1] + after <= count:  # the next running total is nearer
             self._totals = _picker([n // STRIDE + 1 for n in numbers])
             self._steps = [(sub, _picker([n + step for n in numbers])) for step in range(after)]
         else:
             self._totals = _picker([n // STRIDE for n in numbers])
-            self._steps = [(add, _picker([n - back for n in numbers])) for back in range(self.rest, 0, -1)]
+            self._steps = [(add, _picker([n - back for n in numbers])) for back in range(rest, 0, -1)]
 
     def pick(self, totals: Sequence[int], each: Sequence[int]) -> Iterable[int]:
         """The running totals at the places: out of a column of them, and of what was counted in each quarter."""
@@ -263,7 +264,7 @@ class _Run:
 class _Every:
     """Places that are now this, now that many quarters behind a running total."""
 
-    rest = STRIDE - 1
+    needs_quarters = True
 
     def __init__(self, numbers: Sequence[int]) -> None:
         self._totals = _picker(numbers)
@@ -295,7 +296,7 @@ class _Picks:
             runs: list[_Run | _Every] = [
                 _Run(list(run), count) for _, run in groupby(numbers, key=lambda n: n % STRIDE)
             ]
-            if len(runs) * _AS_DEAR_AS > count:
+            if len(runs) * _NUMBERS_A_RUN > count:
                 runs = [_Every(numbers)]
             found = self._known[start_s, count, last] = (begin, runs)
         return found

@@ -6,6 +6,7 @@ there as a second ago (`Columns.advance`), and interface by interface in every o
 On the wall clock an interval ends where the wall clock stood at its reading and is as long as CLOCK_BOOTTIME says.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -194,12 +195,12 @@ class Meter:
         fresh: Sequence[LinkEvent],
     ) -> list[tuple[Link, Counters]]:
         """Links that are only in an earlier list, and not the ones known: a single removal that is told is theirs."""
-        removals = [event.link.index for event in fresh if event.change is LinkChange.REMOVED]
+        removals = Counter(event.link.index for event in fresh if event.change is LinkChange.REMOVED)
         found = []
         for index, (link, counters) in {link.index: (link, counters) for link, counters in earlier}.items():
             others = [self._accounts.lives[index].link] if index in self._accounts.lives else []
             others += [present[index]] if index in present else []
-            if removals.count(index) == 1 and not any(same_life(other, link) for other in others):
+            if removals[index] == 1 and not any(same_life(other, link) for other in others):
                 found.append((link, counters))
         return found
 
