@@ -1,5 +1,7 @@
 import os
+import random
 import sqlite3
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -269,6 +271,28 @@ def test_a_peak_whose_minute_was_dropped_belongs_to_its_quarter(path):
         ids = ids_of(reader, "eth0")
         assert reader.peaks([ids], [START_S, START_S + DAY_S])[0][0].rx == (500, START_S, QUARTER_S, ids[0])
         assert reader.peaks([ids], [START_S, START_S + 300])[0][0].rx is None
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_days_that_begin_at_any_quarter_of_an_hour_are_exact_through_long_chunks(path, quarters):
+    """As in Kathmandu, whose days begin three quarters behind a whole hour of UTC."""
+    rand = random.Random(quarters)
+    count = 40 * 96 - 2  # the last hour of the last chunk is not whole
+    counted = [(rand.randrange(1 << 36), rand.randrange(9)) for _ in range(count)]
+    with writing(path) as ledger:
+        eth0 = ledger.interface("eth0")
+        for n, (rx, tx) in enumerate(counted):
+            ledger.count(eth0, START_S + n * QUARTER_S, rx, tx, tx, rx)
+            if n % 96 == 95:
+                ledger.commit(START_S + (n + 1) * QUARTER_S)
+        ledger.commit(START_S + count * QUARTER_S)
+    places = [*range(quarters, count, 96), count - 1, count, count + 7]
+    with LedgerReader(str(path)) as reader:
+        edges = [START_S + place * QUARTER_S for place in places]
+        found = usage(reader, "eth0", edges)
+    for one, (low, high) in zip(found, pairwise(places), strict=True):
+        rx, tx = (sum(pair[way] for pair in counted[low:high]) for way in (0, 1))
+        assert one[:4] == (rx, tx, tx, rx)
 
 
 def slots(reader, *question):
