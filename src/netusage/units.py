@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from math import gcd
 
 from netusage.errors import UsageError
 from netusage.model import US
@@ -42,29 +43,49 @@ def _divide(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
-def _texts(numbers: Sequence[int], powers: Sequence[int], names: Sequence[str]) -> list[str]:
+class _Scale(NamedTuple):
+    """How numbers from `least` on are shown: (number * times + half) // hundredth are hundredths of a unit."""
+
+    least: int
+    times: int
+    half: int
+    hundredth: int
+
+
+def _scales(step: int) -> tuple[_Scale, ...]:
+    """Each unit from the least number that is one of it, as printed; numbers below the second are shown as they are."""
+    found = []
+    for power in range(len(_PREFIXES) + 1):
+        unit = step**power
+        rounded_up = unit // step // 200 if power > 1 else 0
+        common = gcd(unit, 100)  # small factors are quicker
+        hundredth = unit // common
+        found.append(_Scale(unit - rounded_up if power else 0, 100 // common, hundredth // 2, hundredth))
+    return tuple(found)
+
+
+def _texts(numbers: Sequence[int], scales: Sequence[_Scale], names: Sequence[str]) -> list[str]:
     """Each number in the largest unit in which it is at least one, as printed.
 
     Neighbours are mostly of one unit, so that is looked for again only where a number is outside of it.
     """
     texts = []
-    power, low, high, name = 0, 0, powers[1], names[0]
+    bounds = [scale.least for scale in scales]
+    low, high = 0, 0
     for number in numbers:
-        n = abs(number)
-        if not low <= n < high:
-            power = max(bisect_right(powers, n) - 1, 0)
-            low = powers[power] if power else 0
-            high = powers[power + 1] if power + 1 < len(powers) else n + 1
-            name = names[power]
-        if not power:
-            texts.append(f"{number} {name}")
-            continue
-        shown = (200 * n + low) // (2 * low)  # hundredths, rounded half up
-        if shown >= 100 * powers[1] and power + 1 < len(powers):  # rounded up to a whole step
-            text = f"1.00 {names[power + 1]}"
-        else:
-            text = f"{shown // 100}{_HUNDREDTHS[shown % 100]} {name}"
-        texts.append(text if number >= 0 else f"-{text}")
+        if not low <= number < high:
+            if number < 0:
+                texts.append(f"-{_texts((-number,), scales, names)[0]}")
+                continue
+            if number < bounds[1]:
+                texts.append(f"{number} {names[0]}")
+                continue
+            place = bisect_right(bounds, number) - 1
+            low, times, half, hundredth = scales[place]
+            high = bounds[place + 1] if place + 1 < len(bounds) else number + 1
+            name = names[place]
+        shown = (number * times + half) // hundredth
+        texts.append(f"{shown // 100}{_HUNDREDTHS[shown % 100]} {name}")
     return texts
 
 
@@ -74,7 +95,7 @@ def _names(units: Units, symbol: str) -> tuple[str, ...]:
     return (symbol, *(f"{prefix.upper()}i{symbol}" for prefix in _PREFIXES))
 
 
-_POWERS = {units: tuple(units.step**power for power in range(len(_PREFIXES) + 1)) for units in Units}
+_SCALES = {units: _scales(units.step) for units in Units}
 _HUNDREDTHS = [f".{n:02d}" for n in range(100)]
 _BYTE_NAMES = {units: _names(units, "B") for units in Units}
 _RATE_NAMES = {
@@ -95,7 +116,7 @@ def format_bytes(n: int, units: Units) -> str:
 
 def format_all_bytes(numbers: Sequence[int], units: Units) -> list[str]:
     """Many of them, as `format_bytes` writes each."""
-    return _texts(numbers, _POWERS[units], _BYTE_NAMES[units])
+    return _texts(numbers, _SCALES[units], _BYTE_NAMES[units])
 
 
 def format_rate(bytes_per_second: float, units: Units, bits: bool = False) -> str:
@@ -110,7 +131,7 @@ def format_rate(bytes_per_second: float, units: Units, bits: bool = False) -> st
 def format_all_rates(rates: Iterable[float], units: Units, bits: bool = False) -> list[str]:
     """Many of them, as `format_rate` writes each."""
     numbers = [round(rate * 8 if bits else rate) for rate in rates]
-    return _texts(numbers, _POWERS[units], _RATE_NAMES[units, bits])
+    return _texts(numbers, _SCALES[units], _RATE_NAMES[units, bits])
 
 
 def megabytes(n: int, units: Units) -> str:

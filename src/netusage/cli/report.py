@@ -3,7 +3,7 @@
 import contextlib
 import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -152,15 +152,18 @@ def _write(inv: Invocation, answer: "UsageReport", path: str) -> None:
     import os
 
     from netusage.render.context import detect
-    from netusage.render.formats import render
+    from netusage.render.formats import render, render_columns
 
     question, settings = answer.question, inv.settings.report
-    people = inv.format in _FOR_PEOPLE
-    columns = _columns_for_people(answer) if people else list(_columns_for_programs(question))
-    rows = _rows_for_people(answer) if people else (_row(row, question) for row in answer.rows)
     with inv.output() as out:
         context = detect(out, os.environ, units=settings.units, bits=settings.bits, zone=question.zone)
-        render(inv.format, columns, rows, envelope=_envelope(answer, path), context=context, stream=out)
+        if inv.format in _FOR_PEOPLE:
+            columns, values = _columns_for_people(answer), _values_for_people(answer)
+            render_columns(inv.format, columns, values, context=context, stream=out)
+        else:
+            columns = list(_columns_for_programs(question))
+            rows = (_row(row, question) for row in answer.rows)
+            render(inv.format, columns, rows, envelope=_envelope(answer, path), context=context, stream=out)
 
 
 # ---- For programs -----------------------------------------------------------------------------------------------
@@ -284,36 +287,31 @@ def _letters(question: "Question") -> int | None:
     )
 
 
-def _rows_for_people(answer: "UsageReport") -> Iterator[dict[str, Any]]:
+def _values_for_people(answer: "UsageReport") -> "dict[str, Sequence[Any]]":
+    """The values of each column, those of the totals last."""
     question = answer.question
     is_total = question.cut.value == "total"
     letters = _letters(question)
-    for row in answer.rows:
-        start = datetime.fromtimestamp(row.start_s, question.zone)
-        cells = _cells(row, start.date().isoformat()[:letters] if letters else start)
-        if is_total:
-            cells["end"] = datetime.fromtimestamp(row.end_s, question.zone)
-        yield cells
-    if not is_total:
-        for row in answer.totals:
-            yield _cells(row, "total")
-
-
-def _cells(row: "UsageRow", period: str | datetime) -> dict[str, Any]:
-    usage, percentile = row.usage, row.percentile
-    cells: dict[str, Any] = {
-        "period": period,
-        "interface": row.interface,
-        "rx": usage.rx_bytes,
-        "tx": usage.tx_bytes,
-        "both": usage.total_bytes,
-        "average": row.bytes_per_second,
-        "estimated": usage.estimated_bytes or None,
+    rows = answer.rows if is_total else answer.rows + answer.totals
+    usages = [row.usage for row in rows]
+    starts = [datetime.fromtimestamp(row.start_s, question.zone) for row in answer.rows]
+    values: dict[str, Sequence[Any]] = {
+        "period": [start.date().isoformat()[:letters] for start in starts] if letters else starts,
+        "interface": [row.interface for row in rows],
+        "rx": [usage.rx_bytes for usage in usages],
+        "tx": [usage.tx_bytes for usage in usages],
+        "both": [usage.total_bytes for usage in usages],
+        "average": [row.bytes_per_second for row in rows],
+        "estimated": [usage.estimated_bytes or None for usage in usages],
     }
-    if row.rx_peak is not None:
-        cells["rx_peak"] = row.rx_peak.rate
-    if row.tx_peak is not None:
-        cells["tx_peak"] = row.tx_peak.rate
-    if percentile is not None:
-        cells["rx_percentile"], cells["tx_percentile"] = percentile.rx, percentile.tx
-    return cells
+    if is_total:
+        values["end"] = [datetime.fromtimestamp(row.end_s, question.zone) for row in rows]
+    else:
+        values["period"] = [*values["period"], *("total" for _ in answer.totals)]
+    if question.peak:
+        values["rx_peak"] = [row.rx_peak and row.rx_peak.rate for row in rows]
+        values["tx_peak"] = [row.tx_peak and row.tx_peak.rate for row in rows]
+    if question.percentile is not None:
+        values["rx_percentile"] = [row.percentile and row.percentile.rx for row in rows]
+        values["tx_percentile"] = [row.percentile and row.percentile.tx for row in rows]
+    return values

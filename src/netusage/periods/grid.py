@@ -11,7 +11,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
-from itertools import pairwise
 
 from netusage.errors import UsageError
 from netusage.model import MINUTE_S, QUARTER_S
@@ -109,7 +108,7 @@ def periods(
     else:
         bounds = _days(kind, since_s, until_s, zone, billing_day=billing_day, week_start=week_start)
     bounds = bounds[bisect_right(bounds, since_s) - 1 : bisect_left(bounds, until_s) + 1]
-    return [Period(start, end) for start, end in pairwise(bounds)]
+    return list(map(Period, bounds, bounds[1:]))
 
 
 def first_instant(clock_s: int, zone: tzinfo) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import StrEnum
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import NamedTuple
 
 from netusage.errors import NoDataError, UsageError
@@ -247,11 +247,9 @@ def _rows(
         if len(series) == 1 or one.name in question.patterns or any(map(any, sums[n]))
     ]
     seconds = _elapsed(spans, begun, question.now_s)
-    return [
-        UsageRow(span.start_s, span.end_s, series[n].name, sums[n][place], seconds[place])
-        for place, span in enumerate(spans)
-        for n in shown
-    ]
+    starts, ends = zip(*spans, strict=True)
+    of_series = [map(UsageRow, starts, ends, repeat(series[n].name), sums[n], seconds) for n in shown]
+    return list(chain.from_iterable(zip(*of_series, strict=True)))
 
 
 def _elapsed(spans: Sequence[Period], begun: int, now_s: int) -> list[int]:
