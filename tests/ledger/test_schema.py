@@ -13,7 +13,7 @@ from support import book
 from support.ledgers import START_S, writing
 
 from netusage.errors import LedgerError, LedgerNewerError
-from netusage.ledger import schema
+from netusage.ledger import rate_queries, schema, usage_queries
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_version, migrate
 
@@ -152,6 +152,24 @@ def test_a_damaged_chunk_of_the_second_schema_is_not_taken_for_numbers(tmp_path)
         assert raised.value.sqlite_errorcode == sqlite3.SQLITE_CORRUPT
         assert old.execute("PRAGMA user_version").fetchone()[0] == 2
         assert old.execute("SELECT * FROM chunk ORDER BY id").fetchall() == before
+
+
+def test_the_third_schema_is_given_an_index_of_what_stands_before_the_columns(tmp_path, monkeypatch):
+    path = tmp_path / "old.db"
+    with monkeypatch.context() as third:
+        third.setattr(schema, "MIGRATIONS", MIGRATIONS[:3])
+        third.setattr(schema, "VERSION", 3)
+        make_new(path)
+    before = book.rows(path, "SELECT * FROM chunk ORDER BY id")
+    with writing(path, END_S + 100) as ledger:
+        ledger.commit(END_S + 200)
+    assert_sound(path)
+    assert list(map(tuple, book.rows(path, "SELECT * FROM chunk ORDER BY id"))) == list(map(tuple, before))
+    with contextlib.closing(sqlite3.connect(path)) as migrated:
+        assert version(migrated) == VERSION
+        for sql in (rate_queries._HEADS, rate_queries._PEAKS, usage_queries._CHUNKS.format("")):
+            plan = migrated.execute(f"EXPLAIN QUERY PLAN {sql}", (1, 0, END_S)).fetchall()
+            assert any("COVERING INDEX chunk_heads" in row[-1] for row in plan), plan
 
 
 def make_new(path):

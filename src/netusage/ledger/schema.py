@@ -276,8 +276,16 @@ def _counts(connection: sqlite3.Connection) -> None:
     fives.note_all(connection)
 
 
+def _heads(connection: sqlite3.Connection) -> None:
+    """What stands before the columns of a chunk is found in an index: the rows themselves are far apart."""
+    connection.execute(
+        "CREATE INDEX chunk_heads ON chunk "
+        "(interface_id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets, peak_rx, peak_tx)"
+    )
+
+
 # Position n makes schema version n + 1 out of version n.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _chunks, _counts)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _chunks, _counts, _heads)
 VERSION = len(MIGRATIONS)
 
 
