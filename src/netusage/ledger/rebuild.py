@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from netusage.ledger import chunks, fives
-from netusage.ledger.rescue import Lost, LostChunk
+from netusage.ledger.rescue import Lost, LostChunk, Table
 from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Counters, GapKind
 
 _MOST_STRETCHES = 200  # that are declared one by one
@@ -411,7 +411,7 @@ class Rebuild:
 
 
 def insert(
-    connection: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]], tick: Callable[[], object]
+    connection: sqlite3.Connection, table: Table, rows: Iterable[Sequence[Any]], tick: Callable[[], object]
 ) -> tuple[int, int]:
     """Put rescued rows into a fresh ledger; those that it does not take are left out.
 
@@ -420,15 +420,16 @@ def insert(
     """
     refused = 0
     source = iter(rows)
-    at_once = _CHUNKS_AT_ONCE if table == "chunk" else _AT_ONCE
+    at_once = _CHUNKS_AT_ONCE if table.name == "chunk" else _AT_ONCE
+    marks = ", ".join("?" * len(table.columns))
+    sql = f"INSERT OR IGNORE INTO {table.name} ({', '.join(table.columns)}) VALUES ({marks})"  # noqa: S608
     while some := list(itertools.islice(source, at_once)):
         tick()
-        sql = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(some[0]))})"  # noqa: S608
         try:
             connection.executemany(sql, some)
         except (sqlite3.Error, OverflowError):  # one of them; those before it are in, and come again
             refused += sum(not _insert(connection, sql, row) for row in some)
-    with contextlib.closing(connection.execute(f"SELECT count(*) FROM {table}")) as count:  # noqa: S608
+    with contextlib.closing(connection.execute(f"SELECT count(*) FROM {table.name}")) as count:  # noqa: S608
         return int(count.fetchone()[0]), refused
 
 

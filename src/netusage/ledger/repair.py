@@ -175,7 +175,7 @@ def _copy(path: str, source: sqlite3.Connection, fresh: str, present: _Present) 
         for name, table in TABLES.items():
             if name == "minute":  # the first of the large ones
                 _set_bounds(rescue, target)
-            saved[name], refused = insert(target, name, rescue.rows(table), present.tick)
+            saved[name], refused = insert(target, table, rescue.rows(table), present.tick)
             if refused + rescue.senseless.get(name, 0):
                 left_out[name] = refused + rescue.senseless.get(name, 0)
         if not saved["interface"] + saved["chunk"] + saved["minute"] + saved["epoch"]:

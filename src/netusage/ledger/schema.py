@@ -199,12 +199,12 @@ CREATE TABLE chunk (                   -- quarters of one interface that follow 
   peak_tx INTEGER NOT NULL,
   change INTEGER NOT NULL,             -- grows with every change of any row: what is above N is new since N
   -- pairs of columns, see `chunks`; those come first that more questions need
-  bytes BLOB NOT NULL,                 -- what was counted in each quarter
   byte_totals BLOB NOT NULL,           -- running totals from the start, before every fourth quarter
-  packets BLOB NOT NULL,
+  bytes BLOB NOT NULL,                 -- what was counted in each quarter
   packet_totals BLOB NOT NULL,
+  packets BLOB NOT NULL,
   peaks BLOB NOT NULL,                 -- the highest rate in each quarter
-  crc INTEGER NOT NULL,                -- CRC-32 of the five, one after the other
+  crc INTEGER NOT NULL,                -- CRC-32 of the five: bytes, their totals, packets, theirs, peaks
   UNIQUE (interface_id, start_s)
 ) STRICT;
 """

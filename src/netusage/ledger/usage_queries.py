@@ -17,7 +17,7 @@ from itertools import accumulate, groupby
 from operator import add, itemgetter, sub
 
 from netusage.ledger.answers import LedgerState, Usage
-from netusage.ledger.chunks import LONGEST_S, OVERLAPPING, STRIDE, between, decode, totals_of
+from netusage.ledger.chunks import OVERLAPPING, STRIDE, between, decode, totals_of
 from netusage.model import QUARTER_S, US
 
 Numbers = list[int]
@@ -33,11 +33,9 @@ _TABLES = (
     "CREATE TEMP TABLE IF NOT EXISTS member (interface_id INTEGER PRIMARY KEY, g INTEGER NOT NULL)",
     "DELETE FROM member",
 )
-_CHUNKS = f"""
-SELECT id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets{{}} FROM chunk {OVERLAPPING}
+_HEADS = f"""
+SELECT id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets FROM chunk {OVERLAPPING}
 """  # noqa: S608  # fixed texts
-_HEAD = 7  # of its fields are always read
-_PAIRS = "SELECT {} FROM chunk WHERE id = ?"
 _SUMS = "sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets)"
 _MINUTES = """
 SELECT g, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets FROM minute
@@ -187,41 +185,50 @@ def _of_interface(
     packets: bool,
 ) -> list[Numbers]:
     """The running totals of an interface at each place, by counter; none where it has nothing between them."""
+    heads = connection.execute(_HEADS, (interface_id, places[0], places[-1])).fetchall()
+    if not heads:
+        return []
+    last = heads[-1][0]
+    picks = [pick(start_s, count, last=number == last) for number, start_s, count, *_ in heads]
+    columns = _columns(connection, heads, picks, packets=packets)
     own: list[Numbers] = [[] for _ in range(4 if packets else 2)]
-    have_quarters = any(at % (STRIDE * QUARTER_S) for at in places)
-    at_once = len(places) * LONGEST_S > places[-1] - places[0]  # most chunks have a place in them
-    sql = _CHUNKS.format(f", {_pairs(packets, have_quarters)}" if at_once else "")
-    rows = connection.execute(sql, (interface_id, places[0], places[-1]))
-    row = next(rows, None)
-    while row is not None:
-        (number, start_s, count, *before), pairs = row[:_HEAD], row[_HEAD:]
-        row = next(rows, None)
-        begin, runs = pick(start_s, count, last=row is None)
+    for (number, _, _, *before), (begin, runs) in zip(heads, picks, strict=True):
         for into, total in zip(own, before, strict=False):
             into.extend([total] * (begin - len(into)))
-        if not runs:
-            continue
-        need_quarters = any(run.needs_quarters for run in runs)
-        if not pairs or (need_quarters and not have_quarters):
-            sql = _PAIRS.format(_pairs(packets, need_quarters))
-            (pairs,) = connection.execute(sql, (number,))
-        for into, total, (totals, each) in zip(own, before, _columns(pairs, count, packets), strict=False):
+        for into, total, (totals, each) in zip(own, before, columns.get(number, ()), strict=False):
             for run in runs:
                 into.extend(map(total.__add__, run.pick(totals, each)))
-    return own if own[0] else []
+    return own
 
 
-def _pairs(packets: bool, quarters: bool) -> str:
-    """What is read of a chunk: the running totals, and what was counted in each quarter."""
-    names = ("bytes", "packets") if packets else ("bytes",)
-    return ", ".join([f"{name[:-1]}_totals" for name in names] + list(names if quarters else ()))
+def _columns(
+    connection: sqlite3.Connection,
+    heads: Sequence[Sequence[int]],
+    picks: Sequence[tuple[int, list["_Run | _Every"]]],
+    *,
+    packets: bool,
+) -> dict[int, list[_Column]]:
+    """By chunk, for each counter the running totals and what was counted in each quarter.
 
-
-def _columns(pairs: Sequence[bytes], count: int, packets: bool) -> list[_Column]:
-    """The same by counter; without quarters, those are empty."""
-    totals = [column for pair in pairs[: 1 + packets] for column in decode(pair, totals_of(count))]
-    quarters = [column for pair in pairs[1 + packets :] for column in decode(pair, count)]
-    return list(zip(totals, quarters or [()] * len(totals), strict=True))
+    A chunk without a place in it has nothing to tell but where it begins. One whose places all have a running total
+    of their own is read without its quarters.
+    """
+    found: dict[int, list[_Column]] = {}
+    counts = {head[0]: head[2] for head in heads}
+    wanted: dict[bool, list[str]] = {True: [], False: []}
+    for head, (_, runs) in zip(heads, picks, strict=True):
+        if runs:
+            wanted[any(run.needs_quarters for run in runs)].append(str(head[0]))
+    for with_quarters, ids in wanted.items():
+        names = ["byte_totals", "packet_totals"][: 1 + packets]
+        names += ["bytes", "packets"][: 1 + packets] if with_quarters else []
+        sql = f"SELECT id, {', '.join(names)} FROM chunk WHERE id IN ({', '.join(ids)})"  # noqa: S608  # fixed, numbers
+        for number, *pairs in connection.execute(sql) if ids else ():
+            count = counts[number]
+            totals = [column for pair in pairs[: 1 + packets] for column in decode(pair, totals_of(count))]
+            quarters = [column for pair in pairs[1 + packets :] for column in decode(pair, count)]
+            found[number] = list(zip(totals, quarters or [()] * len(totals), strict=True))
+    return found
 
 
 class _Run:
