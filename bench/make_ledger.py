@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from netusage.ledger import fives, schema
+from netusage.ledger import fives, machine_chunks, schema
 from netusage.ledger.chunks import DAY_S, LONGEST_S, Chunk
 from netusage.model import MINUTE_S, QUARTER_S, US
 
@@ -256,6 +256,7 @@ def make(
         schema.migrate(db, 0, from_s * US)
         db.execute("BEGIN")
         fill(db, Book(interfaces, flat), from_s, until_s, counted)
+        machine_chunks.refresh(db, until_s // DAY_S * DAY_S, most=1 << 31)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
     finally:

@@ -13,7 +13,7 @@ from support import book
 from support.ledgers import START_S, writing
 
 from netusage.errors import LedgerError, LedgerNewerError
-from netusage.ledger import rate_queries, schema, usage_queries
+from netusage.ledger import machine_chunks, rate_queries, schema
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, check_version, migrate
 
@@ -94,6 +94,7 @@ def test_quarters_of_the_first_schema_become_chunks_and_every_number_stays(tmp_p
         ledger.commit(START_S + 24 * 40 * 3600 + 500)
         expected = {name: ledger.total(name) for name in ("eth0", "wlan0", "tun0")}
     old = sqlite3.connect(path, isolation_level=None)
+    old.execute("PRAGMA synchronous = OFF")
     schema.MIGRATIONS[0](old)
     old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     old.execute("PRAGMA user_version = 1")
@@ -154,22 +155,28 @@ def test_a_damaged_chunk_of_the_second_schema_is_not_taken_for_numbers(tmp_path)
         assert old.execute("SELECT * FROM chunk ORDER BY id").fetchall() == before
 
 
-def test_the_third_schema_is_given_an_index_of_what_stands_before_the_columns(tmp_path, monkeypatch):
+def test_the_third_schema_is_given_sums_of_the_machine_and_every_number_stays(tmp_path):
     path = tmp_path / "old.db"
-    with monkeypatch.context() as third:
-        third.setattr(schema, "MIGRATIONS", MIGRATIONS[:3])
-        third.setattr(schema, "VERSION", 3)
-        make_new(path)
-    before = book.rows(path, "SELECT * FROM chunk ORDER BY id")
-    with writing(path, END_S + 100) as ledger:
-        ledger.commit(END_S + 200)
+    make_new(path)
+    chunks, sums = "SELECT * FROM chunk ORDER BY id", "SELECT * FROM machine_chunk ORDER BY start_s"
+    before = [list(map(tuple, book.rows(path, question))) for question in (chunks, sums)]
+    assert before[1]
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as third:
+        third.execute("DROP TABLE machine_chunk")
+        third.execute("DROP INDEX chunk_heads")
+        third.execute("DELETE FROM migration WHERE version > 3")
+        third.execute("PRAGMA user_version = 3")
+    with writing(path, END_S + 100):
+        pass
     assert_sound(path)
-    assert list(map(tuple, book.rows(path, "SELECT * FROM chunk ORDER BY id"))) == list(map(tuple, before))
-    with contextlib.closing(sqlite3.connect(path)) as migrated:
-        assert version(migrated) == VERSION
-        for sql in (rate_queries._HEADS, rate_queries._PEAKS, usage_queries._HEADS):
-            plan = migrated.execute(f"EXPLAIN QUERY PLAN {sql}", (1, 0, END_S)).fetchall()
-            assert any("COVERING INDEX chunk_heads" in row[-1] for row in plan), plan
+    assert [list(map(tuple, book.rows(path, question))) for question in (chunks, sums)] == before
+
+
+def test_what_stands_before_the_columns_is_read_from_an_index(connection):
+    migrate(connection, 0, NOW_US)
+    for sql in (machine_chunks._CHUNKS, rate_queries._PEAKS):
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", (1, 0, END_S)).fetchall()
+        assert any("COVERING INDEX chunk_heads" in row[-1] for row in plan), plan
 
 
 def make_new(path):
@@ -187,6 +194,7 @@ def make_new(path):
 
 def make_second(path, new):
     old = sqlite3.connect(path, isolation_level=None)
+    old.execute("PRAGMA synchronous = OFF")
     schema.MIGRATIONS[0](old)
     schema.MIGRATIONS[1](old)
     for table in ("chunk", "five"):

@@ -23,6 +23,7 @@ def assert_sound(path) -> None:
         _assert_running_totals(book)
         _assert_quarters(path, book, sealed)
         _assert_changes(book)
+        _assert_machine_chunks(book)
     with LedgerReader(str(path)) as reader:
         verdict = verify(reader)
     assert not verdict.findings, verdict.findings[:5]
@@ -126,3 +127,22 @@ def _assert_changes(book) -> None:
     given = [row[0] for row in book.execute("SELECT change FROM chunk UNION ALL SELECT change FROM span")]
     assert len(given) == len(set(given))
     assert max(given, default=0) <= book.execute("SELECT change FROM ledger").fetchone()[0]
+
+
+def _assert_machine_chunks(book) -> None:
+    """A row that is added up beforehand is the sum of the chunks that it names, as long as all of those are there."""
+    chunks = {(row["interface_id"], row["change"]): row for row in book.execute("SELECT * FROM chunk")}
+    for row in book.execute("SELECT * FROM machine_chunk"):
+        members = [chunks.get(tuple(map(int, member.split(":")))) for member in row["members"].split()]
+        if None in members:
+            continue
+        expected = {name: [0] * row["quarters"] for name in Counters._fields}
+        for chunk in members:
+            first = (chunk["start_s"] - row["start_s"]) // 900
+            for name, column in columns(chunk).items():
+                for place, number in enumerate(column if name in expected else (), start=first):
+                    expected[name][place] += number
+        assert columns(row) == expected
+        assert [row[name] for name in Counters._fields] == [sum(column) for column in expected.values()]
+        told = running_totals(expected)
+        assert (row["byte_totals"], row["packet_totals"]) == (packed(*told[:2]), packed(*told[2:]))

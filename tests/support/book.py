@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 import struct
 import zlib
+from itertools import accumulate
 from pathlib import Path
 
 from netusage.ledger.reader import LedgerReader
@@ -51,11 +52,7 @@ def columns(chunk) -> dict[str, list[int]]:
 
 def running_totals(numbers) -> list[list[int]]:
     """What a chunk tells beside its columns: the sum of all quarters before every fourth one, of each counter."""
-    found = []
-    for name in Counters._fields:
-        ends = range(0, len(numbers[name]) + 1, 4)
-        found.append([sum(numbers[name][:end]) for end in ends])
-    return found
+    return [list(accumulate(numbers[name], initial=0))[::4] for name in Counters._fields]
 
 
 def packed(first, second) -> bytes:

@@ -5,7 +5,7 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from netusage.ledger import fives
+from netusage.ledger import fives, machine_chunks
 from netusage.ledger.answers import LedgerState, Peak, Peaks
 from netusage.ledger.chunks import DAY_S, OVERLAPPING, decode
 from netusage.ledger.slots import Slots, sums
@@ -14,8 +14,7 @@ from netusage.model import MINUTE_S, QUARTER_S, US
 
 _PEAKS = f"SELECT id, start_s, quarters, peak_rx, peak_tx FROM chunk {OVERLAPPING}"  # noqa: S608  # fixed texts
 _PEAKS_OF_ONE = "SELECT quarters, peaks FROM chunk WHERE id = ?"
-_HEADS = f"SELECT id, start_s, quarters FROM chunk {OVERLAPPING}"  # noqa: S608  # fixed texts
-_BYTES = "SELECT bytes FROM chunk WHERE id IN ({})"
+_BYTES = "SELECT bytes FROM {} WHERE rowid IN ({})"
 _PEAK_OF_MINUTES = """
 SELECT m.g, start_s, peak_rx, peak_tx, minute.interface_id FROM minute
 CROSS JOIN member m ON m.interface_id = minute.interface_id WHERE start_s >= ? AND start_s < ?
@@ -224,11 +223,15 @@ def _quarters(
     connection: sqlite3.Connection, ids: Sequence[int], start_s: int, end_s: int
 ) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
     """Quarters by columns: where each begins, and its received and sent bytes; those of the same quarters as sums."""
-    alike: dict[tuple[int, int], list[int]] = {}
-    for interface_id in ids:
-        for number, at_s, quarters in connection.execute(_HEADS, (interface_id, start_s, end_s)):
-            alike.setdefault((at_s, quarters), []).append(number)
-    for (at_s, quarters), numbers in alike.items():
-        pairs = connection.execute(_BYTES.format(", ".join(map(str, numbers)))).fetchall()
+    if end_s <= start_s:
+        return
+    added_up, of_each = machine_chunks.heads(connection, ids, start_s, end_s)
+    alike: dict[tuple[str, int, int], list[int]] = {}
+    for table, heads in (("machine_chunk", added_up), *(("chunk", own) for own in of_each)):
+        for number, at_s, quarters, *_ in heads:
+            if at_s < end_s and at_s + quarters * QUARTER_S > start_s:
+                alike.setdefault((table, at_s, quarters), []).append(number)
+    for (table, at_s, quarters), numbers in alike.items():
+        pairs = connection.execute(_BYTES.format(table, ", ".join(map(str, numbers)))).fetchall()
         for columns in sums([pair for (pair,) in pairs], quarters):
             yield at_s, *columns

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from netusage.ledger import chunks, fives
+from netusage.ledger import chunks, fives, machine_chunks
 from netusage.ledger.rescue import Lost, LostChunk, Table
 from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Counters, GapKind
 
@@ -113,6 +113,7 @@ class Rebuild:
         for number, name in self._execute("SELECT id, name FROM interface ORDER BY id").fetchall():
             self._reconcile(number, name)
         self._change_numbers()
+        self._machine_chunks()
         self._close_epochs_without_baseline()
 
     def _note(self, text: str, count: int) -> None:
@@ -192,6 +193,10 @@ class Rebuild:
                 running = chunk.after
         self._note("left out {} chunks of quarters that overlap others", dropped)
         self._note("computed the running totals of {} chunks anew", wrong)
+
+    def _machine_chunks(self) -> None:
+        sealed_s = self._execute("SELECT sealed_until_s FROM ledger").fetchone()[0]
+        machine_chunks.refresh(self._connection, sealed_s // chunks.DAY_S * chunks.DAY_S, most=1 << 31)
 
     def _interfaces(self) -> list[int]:
         return [row[0] for row in self._execute("SELECT id FROM interface ORDER BY id").fetchall()]

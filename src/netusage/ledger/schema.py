@@ -220,6 +220,26 @@ CREATE TABLE five (                    -- bytes of five minutes of one UTC day, 
 ) STRICT;
 """
 
+_MACHINE = """
+CREATE TABLE machine_chunk (           -- sums of chunks, see `machine_chunks`: they follow from those
+  start_s INTEGER PRIMARY KEY,
+  quarters INTEGER NOT NULL CHECK (quarters > 0),
+  members TEXT NOT NULL,               -- of which chunks: interface and change number of each
+  rx_bytes INTEGER NOT NULL,           -- what was counted in all the quarters
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  byte_totals BLOB NOT NULL,           -- pairs of columns, as those of a chunk
+  bytes BLOB NOT NULL,
+  packet_totals BLOB NOT NULL,
+  packets BLOB NOT NULL,
+  crc INTEGER NOT NULL                 -- CRC-32 of the four: bytes, their totals, packets, theirs
+) STRICT;
+
+CREATE INDEX chunk_heads ON chunk      -- the rows themselves are pages apart
+  (interface_id, start_s, quarters, change, rx_bytes, tx_bytes, rx_packets, tx_packets, peak_rx, peak_tx);
+"""
+
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";\n"):
@@ -276,16 +296,18 @@ def _counts(connection: sqlite3.Connection) -> None:
     fives.note_all(connection)
 
 
-def _heads(connection: sqlite3.Connection) -> None:
-    """What stands before the columns of a chunk is found in an index: the rows themselves are far apart."""
-    connection.execute(
-        "CREATE INDEX chunk_heads ON chunk "
-        "(interface_id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets, peak_rx, peak_tx)"
-    )
+def _machine(connection: sqlite3.Connection) -> None:
+    """The machine's total is added up beforehand, and what stands before the columns of chunks is found in an index."""
+    from netusage.ledger import machine_chunks  # noqa: PLC0415  # as above
+
+    _run(connection, _MACHINE)
+    row = connection.execute("SELECT sealed_until_s / 86400 * 86400 FROM ledger").fetchone()
+    if row is not None:
+        machine_chunks.refresh(connection, row[0], most=1 << 31)
 
 
 # Position n makes schema version n + 1 out of version n.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _chunks, _counts, _heads)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _chunks, _counts, _machine)
 VERSION = len(MIGRATIONS)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from netusage.ledger import chunks, fives
+from netusage.ledger import chunks, fives, machine_chunks
 from netusage.model import QUARTER_S
 
 _DROP_AT_ONCE_S = 2 * 3600
@@ -23,6 +23,8 @@ def seal(connection: sqlite3.Connection, from_s: int, until_s: int) -> None:
     connection.execute("UPDATE ledger SET sealed_until_s = ?, change = ?", (until_s, change))
     for day_s in range(from_s // chunks.DAY_S * chunks.DAY_S, until_s - chunks.DAY_S + 1, chunks.DAY_S):
         fives.note(connection, day_s)
+    if until_s // chunks.DAY_S > from_s // chunks.DAY_S:
+        machine_chunks.refresh(connection, until_s // chunks.DAY_S * chunks.DAY_S)
 
 
 def add_late(connection: sqlite3.Connection, minutes: Sequence[tuple[int, ...]]) -> None:

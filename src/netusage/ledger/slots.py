@@ -81,6 +81,8 @@ def sums(pairs: Sequence[bytes], count: int) -> list[tuple[Sequence[int], Sequen
     Raises:
         sqlite3.DatabaseError: a pair is not of so many numbers.
     """
+    if len(pairs) == 1:
+        return [decode(pairs[0], count)]
     found = []
     totals: dict[int, int] = {}  # by the length of the pairs
     for pair in pairs:

@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from operator import add, itemgetter, sub
 
+from netusage.ledger import machine_chunks
 from netusage.ledger.answers import LedgerState, Usage
-from netusage.ledger.chunks import OVERLAPPING, STRIDE, between, decode, totals_of
+from netusage.ledger.chunks import STRIDE, between, decode, totals_of
+from netusage.ledger.machine_chunks import Head
 from netusage.model import QUARTER_S, US
 
 Numbers = list[int]
@@ -33,9 +35,6 @@ _TABLES = (
     "CREATE TEMP TABLE IF NOT EXISTS member (interface_id INTEGER PRIMARY KEY, g INTEGER NOT NULL)",
     "DELETE FROM member",
 )
-_HEADS = f"""
-SELECT id, start_s, quarters, rx_bytes, tx_bytes, rx_packets, tx_packets FROM chunk {OVERLAPPING}
-"""  # noqa: S608  # fixed texts
 _SUMS = "sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets)"
 _MINUTES = """
 SELECT g, start_s, rx_bytes, tx_bytes, rx_packets, tx_packets FROM minute
@@ -47,7 +46,7 @@ WHERE start_s >= ? AND start_s < ? AND interface_id IN (SELECT interface_id FROM
 """  # noqa: S608
 # Without packets, its index tells all that is asked of a span.
 _SPANS = """
-SELECT g, start_us, end_us, rx_bytes, tx_bytes, {packets} FROM member m
+SELECT g, start_us, end_us, rx_bytes, tx_bytes{packets} FROM member m
 CROSS JOIN span s ON s.interface_id = m.interface_id AND s.start_us < ? AND s.end_us > ?
 """
 
@@ -165,32 +164,28 @@ def writing_temporary(connection: sqlite3.Connection) -> Iterator[None]:
 def _running_totals(
     connection: sqlite3.Connection, groups: Groups, places: Sequence[int], *, packets: bool
 ) -> Totals:
-    """The sums of all quarters before each place, multiples of 900 in ascending order."""
+    """The sums of all quarters up to each place since some moment; places are multiples of 900 in ascending order."""
     pick = _Picks(places)
-    found = [[[0] * len(places) for _ in range(4)] for _ in groups]
-    for ids, total in zip(groups, found, strict=True):
-        for interface_id in ids:
-            own = _of_interface(connection, interface_id, places, pick, packets=packets)
-            for way, column in enumerate(own):
-                total[way] = column if interface_id == ids[0] else list(map(add, total[way], column))
+    found = []
+    for ids in groups:
+        sums, of_each = machine_chunks.heads(connection, ids, places[0], places[-1])
+        total: list[Numbers] = []
+        for table, heads in (("machine_chunk", sums), *(("chunk", own) for own in of_each)):
+            if heads:
+                more = _of_chunks(connection, table, heads, pick, packets=packets)
+                total = [list(map(add, *pair)) for pair in zip(total, more, strict=True)] if total else more
+        none = [[0] * len(places) for _ in range(4 - len(total))]
+        found.append(total + none)
     return found
 
 
-def _of_interface(
-    connection: sqlite3.Connection,
-    interface_id: int,
-    places: Sequence[int],
-    pick: "_Picks",
-    *,
-    packets: bool,
+def _of_chunks(
+    connection: sqlite3.Connection, table: str, heads: Sequence[Head], pick: "_Picks", *, packets: bool
 ) -> list[Numbers]:
-    """The running totals of an interface at each place, by counter; none where it has nothing between them."""
-    heads = connection.execute(_HEADS, (interface_id, places[0], places[-1])).fetchall()
-    if not heads:
-        return []
+    """The running totals of some chunks, ascending, at each place, by counter."""
     last = heads[-1][0]
     picks = [pick(start_s, count, last=number == last) for number, start_s, count, *_ in heads]
-    columns = _columns(connection, heads, picks, packets=packets)
+    columns = _columns(connection, table, heads, picks, packets=packets)
     own: list[Numbers] = [[] for _ in range(4 if packets else 2)]
     for (number, _, _, *before), (begin, runs) in zip(heads, picks, strict=True):
         for into, total in zip(own, before, strict=False):
@@ -203,7 +198,8 @@ def _of_interface(
 
 def _columns(
     connection: sqlite3.Connection,
-    heads: Sequence[Sequence[int]],
+    table: str,
+    heads: Sequence[Head],
     picks: Sequence[tuple[int, list["_Run | _Every"]]],
     *,
     packets: bool,
@@ -222,7 +218,7 @@ def _columns(
     for with_quarters, ids in wanted.items():
         names = ["byte_totals", "packet_totals"][: 1 + packets]
         names += ["bytes", "packets"][: 1 + packets] if with_quarters else []
-        sql = f"SELECT id, {', '.join(names)} FROM chunk WHERE id IN ({', '.join(ids)})"  # noqa: S608  # fixed, numbers
+        sql = f"SELECT rowid, {', '.join(names)} FROM {table} WHERE rowid IN ({', '.join(ids)})"  # noqa: S608  # fixed, numbers
         for number, *pairs in connection.execute(sql) if ids else ():
             count = counts[number]
             totals = [column for pair in pairs[: 1 + packets] for column in decode(pair, totals_of(count))]
@@ -394,28 +390,29 @@ def _add_spans(
 
     Their bytes are added to the last two columns as well: all of them are estimated.
     """
-    sql = _SPANS.format(packets="rx_packets, tx_packets" if packets else "0, 0")
+    sql = _SPANS.format(packets=", rx_packets, tx_packets" if packets else "")
     edges_us = [at * US for at in edges]
     last = len(edges) - 2
     estimated: dict[int, list[Numbers]] = {}  # by group; most have none
-    for g, start_us, end_us, *numbers in connection.execute(sql, (edges_us[-1], edges_us[0])):
+    for row in connection.execute(sql, (edges_us[-1], edges_us[0])).fetchall():
+        g, start_us, end_us, rx, tx = row[:5]
         own = estimated.get(g)
         if own is None:
-            own = estimated[g] = [[0] * (last + 1) for _ in numbers]
+            own = estimated[g] = [[0] * (last + 1) for _ in row[3:]]
         n = bisect_right(edges_us, start_us) - 1
         if n >= 0 and end_us <= edges_us[n + 1]:
-            own[0][n] += numbers[0]
-            own[1][n] += numbers[1]
+            own[0][n] += rx
+            own[1][n] += tx
             if packets:
-                own[2][n] += numbers[2]
-                own[3][n] += numbers[3]
+                own[2][n] += row[5]
+                own[3][n] += row[6]
             continue
         length = end_us - start_us
         n = max(n, 0)
         while n <= last and edges_us[n] < end_us:
             low = max(edges_us[n], start_us) - start_us
             high = min(edges_us[n + 1], end_us) - start_us
-            for column, number in zip(own, numbers, strict=True):
+            for column, number in zip(own, row[3:], strict=True):
                 column[n] += number * high // length - number * low // length
             n += 1
     for g, own in estimated.items():

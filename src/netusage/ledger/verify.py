@@ -10,9 +10,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from netusage.errors import LedgerCorruptError
-from netusage.ledger import fives
+from netusage.ledger import fives, machine_chunks
 from netusage.ledger.answers import InterfaceRecord
-from netusage.ledger.chunks import DAY_S, FIELDS, QUARTERS_OF_MINUTES, Chunk, between, checksum
+from netusage.ledger.chunks import DAY_S, FIELDS, LONGEST_S, QUARTERS_OF_MINUTES, Chunk, between, checksum
 from netusage.ledger.reader import LedgerReader
 from netusage.model import MINUTE_S, QUARTER_S, US, Counters
 
@@ -99,6 +99,7 @@ def verify(reader: LedgerReader) -> Verdict:
         check.entries,
         check.minutes,
         check.fives,
+        check.machine_chunks,
         check.changes,
     ):
         found = list(_survived(part))
@@ -286,6 +287,16 @@ class _Verification:
                 if expected.get(number) != found.get(number):
                     name = self._names.get(number, "")
                     yield Finding("five", name, day_s * US, "bytes of five minutes against the minutes")
+
+    def machine_chunks(self) -> Iterator[Finding]:
+        """What is added up beforehand is the sum of the chunks that it names; as long as those are what they were."""
+        for row in self._ask("SELECT * FROM machine_chunk ORDER BY start_s"):
+            start_s, quarters, members, *_ = row
+            begin_s, end_s = start_s // LONGEST_S * LONGEST_S, start_s + quarters * QUARTER_S
+            with self._reader.reading() as connection:
+                expected = machine_chunks.added_up(connection, begin_s, end_s)
+            if expected is not None and expected[2] == members and expected != row:
+                yield Finding("machine_chunk", "", start_s * US, "sums of chunks against the chunks")
 
     def changes(self) -> Iterator[Finding]:
         """Change numbers are given once, and in order."""
