@@ -3,7 +3,7 @@
 import contextlib
 import gc
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from netusage.cli.context import Invocation, pass_invocation
 
 if TYPE_CHECKING:
     from netusage.render.columns import Column, Kind
-    from netusage.reports.usage import NamedPeak, Question, UsageReport, UsageRow
+    from netusage.reports.usage import NamedPeak, Question, UsageReport
 
 KINDS = ("minute", "5min", "hour", "day", "week", "month", "year", "total", "top")
 _PERCENTILE = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,3}))?(?:th)?", re.ASCII)
@@ -162,7 +162,7 @@ def _write(inv: Invocation, answer: "UsageReport", path: str) -> None:
             render_columns(inv.format, columns, values, context=context, stream=out)
         else:
             columns = list(_columns_for_programs(question))
-            rows = (_row(row, question) for row in answer.rows)
+            rows = _rows(answer)
             render(inv.format, columns, rows, envelope=_envelope(answer, path), context=context, stream=out)
 
 
@@ -210,32 +210,40 @@ def _columns_for_programs(question: "Question") -> Iterator["Column"]:
             yield Column(f"percentile{key}", key)
 
 
-def _row(row: "UsageRow", question: "Question") -> dict[str, Any]:
+def _rows(answer: "UsageReport") -> Iterator[dict[str, Any]]:
+    question = answer.question
+    time = _times(question.zone)
+    for row in answer.rows:
+        found: dict[str, Any] = {
+            "start": time(row.start_s),
+            "end": time(row.end_s),
+            "interface": row.interface,
+            **row.usage._asdict(),
+        }
+        if question.peak:
+            for (way, _), peak in zip(_WAYS, (row.rx_peak, row.tx_peak), strict=True):
+                found |= _peak(f"peak_{way}", peak, time)
+        if question.percentile is not None and row.percentile is not None:
+            found["percentile"] = _percent(question.percentile)
+            found["percentile_rx_bytes_per_second"] = row.percentile.rx
+            found["percentile_tx_bytes_per_second"] = row.percentile.tx
+            found["percentile_bucket_seconds"] = row.percentile.width_s
+        yield found
+
+
+def _times(zone: tzinfo) -> Callable[[int], str]:
+    """`isoformat` in a zone; where one period ends the next begins, so each is asked for twice."""
+    from functools import lru_cache
+
     from netusage.periods import isoformat
 
-    found: dict[str, Any] = {
-        "start": isoformat(row.start_s, question.zone),
-        "end": isoformat(row.end_s, question.zone),
-        "interface": row.interface,
-        **row.usage._asdict(),
-    }
-    if question.peak:
-        for (way, _), peak in zip(_WAYS, (row.rx_peak, row.tx_peak), strict=True):
-            found |= _peak(f"peak_{way}", peak, question.zone)
-    if question.percentile is not None and row.percentile is not None:
-        found["percentile"] = _percent(question.percentile)
-        found["percentile_rx_bytes_per_second"] = row.percentile.rx
-        found["percentile_tx_bytes_per_second"] = row.percentile.tx
-        found["percentile_bucket_seconds"] = row.percentile.width_s
-    return found
+    return lru_cache(maxsize=8)(lambda at_s: isoformat(at_s, zone))
 
 
-def _peak(key: str, peak: "NamedPeak | None", zone: tzinfo) -> dict[str, Any]:
-    from netusage.periods import isoformat
-
+def _peak(key: str, peak: "NamedPeak | None", time: Callable[[int], str]) -> dict[str, Any]:
     return {
         f"{key}_bytes_per_second": peak.rate if peak else None,
-        f"{key}_at": isoformat(peak.at_s, zone) if peak else None,
+        f"{key}_at": time(peak.at_s) if peak else None,
         f"{key}_within_seconds": peak.width_s if peak else None,
         f"{key}_interface": peak.interface if peak else None,
     }

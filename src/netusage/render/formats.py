@@ -7,8 +7,9 @@ line feed: open the stream with newline="" where the system would make something
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 
 from netusage.errors import UsageError
 from netusage.render.cells import ELLIPSIS, are_ascii, encodable, markdown, pad, safe, shorten, widest, width
@@ -194,16 +195,23 @@ def _markdown(shown: Sequence[Column], cells: list[list[str]], stream: TextIO) -
 # ---- For programs -----------------------------------------------------------------------------------------------
 
 
-def _dumps(row: Row) -> str:
-    """One row as JSON, in ASCII whatever the stream's encoding; bytes that were no text become escapes."""
+@cache
+def _encoder() -> Callable[[object], str]:
+    """JSON in ASCII, whatever the stream's encoding; a number that is none raises ValueError."""
     import json  # noqa: PLC0415  # the table does not need it
 
-    text = json.dumps(row, allow_nan=False)
+    return json.JSONEncoder(allow_nan=False).encode
+
+
+def _dumps(row: Row) -> str:
+    """One row as JSON; bytes that were no text become escapes."""
+    encode = _encoder()
+    text = encode(row)
     if "\\ud" in text:
         sound = {
             key: encodable(value, "utf-8") if isinstance(value, str) else value for key, value in row.items()
         }
-        text = json.dumps(sound, allow_nan=False)
+        text = encode(sound)
     return text
 
 
