@@ -3,6 +3,7 @@
 # make check  linters and unit tests, under a minute
 # make search look for histories that no test knows yet, for some minutes
 # make bench  speed against vnstat, psutil and pyroute2; writes bench/RESULTS.md
+# make bpf    the programs for the kernel, from C into the package; needs clang, bpftool and libbpf's headers
 # make docs   the command reference and the man pages, from the same source as the help
 
 VENV ?= .venv
@@ -12,10 +13,11 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done)
 PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
 ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo yes)
-TEST_PACKAGES = tzdata iproute2 mount util-linux procps systemd groff zsh fish
+BPF_PACKAGES = clang bpftool libbpf-dev
+TEST_PACKAGES = tzdata iproute2 mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES)
 BENCH_PACKAGES = iproute2 vnstat
 
-.PHONY: run test check lint unit search bench docs clean system-packages python
+.PHONY: run test check lint unit search bench bpf docs clean system-packages python
 
 run: $(VENV)/installed
 	@$(VENV)/bin/python app.py; code=$$?; [ $$code = 130 ] || exit $$code
@@ -75,6 +77,12 @@ ifeq ($(ROOT_ON_DEBIAN),yes)
 endif
 	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) -e '.[bench]'
 	$(VENV)/bin/python bench/run.py --write bench/RESULTS.md
+
+bpf: python
+ifeq ($(ROOT_ON_DEBIAN),yes)
+	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BPF_PACKAGES) >/dev/null
+endif
+	$(PYTHON) bpf/build.py
 
 docs: $(VENV)/developed
 	$(VENV)/bin/netusage manpages build/man --reference docs/reference.md

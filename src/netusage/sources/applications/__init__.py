@@ -1,0 +1,1 @@
+"""Which application, user or unit sent and received it."""

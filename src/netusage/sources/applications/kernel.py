@@ -1,0 +1,235 @@
+"""Counters by owner from programs in the kernel (`bpf/applications.bpf.c`): every packet that interfaces count.
+
+Needs Linux with BTF, the privileges CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and the root of the unified cgroup tree.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+from enum import IntEnum
+from typing import NamedTuple, Self
+
+from netusage.errors import SourceError
+from netusage.sources.applications import bpf, skeleton
+
+KERNEL, FORWARDED = 0, 1  # owners that are none; see bpf/layout.h
+_OVERFLOW_SLOTS = 256
+_SLOTS = 16384
+_KEY = struct.Struct("=QQIBBBB")
+_COUNTER = struct.Struct("=8Q")
+_STATE = struct.Struct("=5Q")
+_PATH_PARTS, _PART_LENGTH = 8, 48
+_OWNER = struct.Struct(f"=QQIII4x16s256s{_PATH_PARTS * _PART_LENGTH}s")
+_SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h, since Linux 5.14
+
+
+class Scope(IntEnum):
+    """Where the other end is, by its address."""
+
+    LOOPBACK = 0
+    LAN = 1
+    LINK = 2
+    INTERNET = 3
+
+
+class Key(NamedTuple):
+    """What a counter is of.
+
+    owner: a number that `KernelApplications.owner` knows; KERNEL and FORWARDED are nobody's.
+    netns: cookie of the interface's network namespace.
+    ifindex: of the interface.
+    scope: where the other end is.
+    protocol: of IP; 0 where it is none.
+    family: 4, 6, or 0 for anything but IP.
+    """
+
+    owner: int
+    netns: int
+    ifindex: int
+    scope: Scope
+    protocol: int
+    family: int
+
+
+class Count(NamedTuple):
+    """What was counted since the programs were loaded.
+
+    rx_bytes, tx_bytes: received bytes from the network layer's header on, sent bytes of whole frames.
+    rx_packets, tx_packets: as the sockets and the driver saw them, before a device divides them.
+    rx_header_bytes, tx_header_bytes, rx_segments, tx_segments: what dividing them adds.
+    """
+
+    rx_bytes: int
+    tx_bytes: int
+    rx_packets: int
+    tx_packets: int
+    rx_header_bytes: int
+    tx_header_bytes: int
+    rx_segments: int
+    tx_segments: int
+
+
+class State(NamedTuple):
+    """What the programs say of themselves: see `struct state` in bpf/layout.h."""
+
+    slots_used: int
+    overflows: int
+    nameless: int
+    without_storage: int
+    generation: int
+
+
+class Owner(NamedTuple):
+    """What the kernel knew of a process when it met it first.
+
+    exe_inode, exe_device: of its executable, the device as the kernel numbers it (major << 20 | minor).
+    cgroup: number of its cgroup in the unified tree (the inode of the directory).
+    uid: user number, that of the initial user namespace.
+    tgid: process number.
+    comm: name of its first thread, 15 bytes at the most.
+    script: what an interpreter runs, as on its command line; "" for other programs.
+    path: the executable's, or the end of it.
+    """
+
+    exe_inode: int
+    cgroup: int
+    exe_device: int
+    uid: int
+    tgid: int
+    comm: str
+    script: str
+    path: str
+
+
+class KernelApplications:
+    """Loads and attaches the programs, and reads what they count; a context manager.
+
+    Args:
+        cgroup: the root of the unified cgroup tree; None looks for it.
+
+    Raises:
+        SourceError: the kernel refused, or there is no such tree.
+    """
+
+    def __init__(self, cgroup: str | None = None) -> None:
+        self._open: list[int] = []
+        self._owners: dict[int, Owner] = {}
+        try:
+            self._loaded = skeleton.load("applications.skeleton")
+            self._open += [*self._loaded.maps.values(), *self._loaded.programs.values()]
+            self._attach(cgroup_root() if cgroup is None else cgroup)
+            maps = self._loaded.maps
+            self._state = bpf.mapped(maps["states"], _STATE.size)
+            self._keys = bpf.mapped(maps["keys"], _KEY.size * _SLOTS)
+            self._counters = bpf.mapped(maps["counters"], _COUNTER.size * _SLOTS)
+        except OSError as error:
+            self.close()
+            raise SourceError(
+                f"the kernel does not count by application here: {error.strerror or error}", hint=_hint(error)
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _attach(self, cgroup: str) -> None:
+        """Owners first, so that nothing is counted whose owner could not be known."""
+        programs = self._loaded.programs
+        root = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+        self._open.append(root)
+        self._open.append(bpf.link_to_cgroup(programs["made"], root, bpf.ATTACH_SOCK_CREATE))
+        self._open += [bpf.link_to_tracepoint(programs[name]) for name in ("sent", "received")]
+        bpf.run_iterator(programs["found"])
+        self._open.append(bpf.link_to_tracepoint(programs["transmit"]))
+        self._open.append(bpf.link_to_cgroup(programs["ingress"], root, bpf.ATTACH_INGRESS))
+
+    def close(self) -> None:
+        """Take the programs off, and let go of everything; may be called twice."""
+        for fd in reversed(self._open):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._open.clear()
+
+    def state(self) -> State:
+        """What the programs say of themselves."""
+        return State(*_STATE.unpack_from(self._state))
+
+    def read(self) -> dict[Key, Count]:
+        """Everything that was counted since the programs were loaded.
+
+        What no slot of its own could be had for is under the owner KERNEL with an interface's last eight bits for its
+        number, and counted in `State.overflows`.
+        """
+        used = min(self.state().slots_used + _OVERFLOW_SLOTS, _SLOTS)
+        keys = _KEY.iter_unpack(self._keys[: used * _KEY.size])
+        counters = _COUNTER.iter_unpack(self._counters[: used * _COUNTER.size])
+        found = {}
+        for place, (key, numbers) in enumerate(zip(keys, counters, strict=True)):
+            owner, netns, ifindex, scope, protocol, family, is_used = key
+            if is_used:
+                found[Key(owner, netns, ifindex, Scope(scope), protocol, family)] = Count(*numbers)
+            elif place < _OVERFLOW_SLOTS and any(numbers):
+                found[Key(KERNEL, 0, place, Scope.INTERNET, 0, 0)] = Count(*numbers)
+        return found
+
+    def owner(self, number: int) -> Owner | None:
+        """Who an owner is; None for those that are none, and where there was no room for a description."""
+        known = self._owners.get(number)
+        if known is None:
+            raw = bpf.lookup(self._loaded.maps["owners"], struct.pack("=Q", number), _OWNER.size)
+            if raw is None:
+                return None
+            inode, cgroup, device, uid, tgid, comm, script, path = _OWNER.unpack(raw)
+            known = Owner(inode, cgroup, device, uid, tgid, _text(comm), _text(script), _path(path))
+            self._owners[number] = known
+        return known
+
+
+def _hint(error: OSError) -> str:
+    if error.errno in (errno.EPERM, errno.EACCES) and os.geteuid():
+        return "run it as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+    if isinstance(error, FileNotFoundError):
+        return "mount the unified cgroup tree: mount -t cgroup2 none /sys/fs/cgroup/unified"
+    return "it needs Linux 5.17 or newer with BPF, BTF (CONFIG_DEBUG_INFO_BTF) and the unified cgroup tree"
+
+
+def _text(raw: bytes) -> str:
+    return os.fsdecode(raw.partition(b"\0")[0])
+
+
+def _path(raw: bytes) -> str:
+    """A path of its parts, the last one first; the root's name is a slash."""
+    parts = [_text(raw[at : at + _PART_LENGTH]) for at in range(0, len(raw), _PART_LENGTH)]
+    found: list[str] = []
+    for part in parts:
+        if part in ("/", ""):
+            return "/" + "/".join(reversed(found))
+        found.append(part)
+    return "…/" + "/".join(reversed(found))
+
+
+def netns_cookie() -> int:
+    """The cookie of the calling thread's network namespace: a number that no other one gets until the next boot."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return int(struct.unpack("=Q", sock.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8))[0])
+
+
+def cgroup_root(mounts: str = "/proc/self/mountinfo") -> str:
+    """Where the unified cgroup tree is mounted.
+
+    Raises:
+        OSError: nowhere.
+    """
+    with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            if after.split(" ", 1)[0] == "cgroup2" and before.split(" ")[3] == "/":
+                return before.split(" ")[4].encode("latin-1", "backslashreplace").decode("unicode_escape")
+    raise FileNotFoundError(2, "the unified cgroup tree (cgroup2) is not mounted")

@@ -1,0 +1,95 @@
+"""Loading a light skeleton: programs and maps that load themselves.
+
+`bpftool gen skeleton -L` turns an object file into one BPF program that makes the maps and loads the programs, the
+kernel fitting them to its own structures; so nothing has to be known of object files here. The file is a line of JSON
+with the names and sizes, and, compressed, the data and the instructions of that program.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from netusage.sources.applications import bpf
+
+_LOG = 1 << 20
+_LICENSE = b"Dual MIT/GPL\0"
+
+
+class Loaded(NamedTuple):
+    """File descriptors by name."""
+
+    maps: dict[str, int]
+    programs: dict[str, int]
+
+    def close(self) -> None:
+        """Close all of them; what is attached or pinned stays."""
+        for fd in (*self.maps.values(), *self.programs.values()):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+
+def load(name: str) -> Loaded:
+    """Make the maps and load the programs of a skeleton of this package.
+
+    Raises:
+        OSError: the kernel refused; with its log, where it wrote one.
+    """
+    raw = Path(__file__).with_name(name).read_bytes()
+    head, _, body = raw.partition(b"\n")
+    about = json.loads(head)
+    content = zlib.decompress(body)
+    data, instructions = bpf.text(content[: about["data"]]), bpf.text(content[about["data"] :])
+    log = ctypes.create_string_buffer(_LOG)
+    maps, programs = about["maps"], about["programs"]
+    size = 24 + 16 * len(maps) + 4 * len(programs)
+    # struct bpf_loader_ctx, then struct bpf_map_desc and struct bpf_prog_desc of each: tools/lib/bpf/skel_internal.h
+    context = bpf.text(struct.pack("=IIIIQ", size, 0, 1, len(log), bpf.address(log)).ljust(size, b"\0"))
+    array = bpf.create_array(len(data), 1, "__loader.map")
+    try:
+        bpf.update(array, struct.pack("=I", 0), data.raw)
+        loader = _load_loader(array, instructions)
+        try:
+            _, after = bpf.call(
+                bpf.PROGRAM_RUN,
+                struct.pack("=IIIIQQIIIIQQ", loader, 0, 0, 0, 0, 0, 0, 0, size, 0, bpf.address(context), 0),
+            )
+        finally:
+            os.close(loader)
+    finally:
+        os.close(array)
+    result = struct.unpack_from("=i", after, 4)[0]
+    if result < 0:
+        said = log.value.decode(errors="replace").strip().splitlines()
+        raise OSError(-result, f"{os.strerror(-result)}; the kernel says: {said[-1] if said else 'nothing'}")
+    return Loaded(
+        {one: struct.unpack_from("=i", context.raw, 24 + 16 * n)[0] for n, one in enumerate(maps)},
+        {
+            one: struct.unpack_from("=i", context.raw, 24 + 16 * len(maps) + 4 * n)[0]
+            for n, one in enumerate(programs)
+        },
+    )
+
+
+def _load_loader(array: int, instructions: "ctypes.Array[ctypes.c_char]") -> int:
+    license_, fds = bpf.text(_LICENSE), ctypes.c_uint32(array)
+    attributes = struct.pack(
+        "=IIQQIIQII16s",
+        bpf.PROGRAM_SYSCALL,
+        len(instructions) // 8,
+        bpf.address(instructions),
+        bpf.address(license_),
+        0,
+        0,
+        0,
+        0,
+        bpf.PROGRAM_SLEEPS,
+        b"__loader.prog",
+    )
+    return bpf.call(
+        bpf.PROGRAM_LOAD, attributes.ljust(120, b"\0") + struct.pack("=Q", ctypes.addressof(fds))
+    )[0]

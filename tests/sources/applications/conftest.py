@@ -1,0 +1,175 @@
+import contextlib
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+
+import pytest
+from support.patience import until
+
+from netusage.errors import SourceError
+from netusage.sources.applications.kernel import (
+    FORWARDED,
+    KERNEL,
+    KernelApplications,
+    cgroup_root,
+    netns_cookie,
+)
+
+FRAME = 14  # what Ethernet puts before the network layer's header, and veth counts
+
+
+@pytest.fixture(scope="session")
+def loadable():
+    """Skips where the programs cannot be loaded."""
+    if sys.platform != "linux":
+        pytest.skip("BPF is Linux's")
+    try:
+        KernelApplications().close()
+    except SourceError as error:
+        pytest.skip(f"{error}")
+
+
+@pytest.fixture
+def programs(loadable):
+    """The programs, attached for the length of the test."""
+    with KernelApplications() as found:
+        yield found
+
+
+class Lab:
+    """Two network namespaces with a cable between them, and processes in them.
+
+    Addresses are 10.9.0.1 (`left`, interface `cable`) and 10.9.0.2 (`right`, interface `cable`); the neighbours know
+    each other, so that nothing is sent but what processes send and what TCP answers.
+    """
+
+    def __init__(self, spaces, directory):
+        self.left, self.right = spaces(), spaces()
+        self._directory = directory
+        self._processes = []
+        self.left.pair("cable", "cable", peer=self.right)
+        for space, own in ((self.left, 1), (self.right, 2)):
+            space.ip("addr", "add", f"10.9.0.{own}/24", "dev", "cable")
+        for space, own, other in ((self.left, 1, self.right), (self.right, 2, self.left)):
+            mac = other.links()["cable"]["address"]
+            space.ip(
+                "neigh", "replace", f"10.9.0.{3 - own}", "lladdr", mac, "nud", "permanent", "dev", "cable"
+            )
+        self.begin()
+        self.cookies = {space.name: space.inside(netns_cookie) for space in (self.left, self.right)}
+
+    def begin(self):
+        """Count from here on."""
+        self._before = {space.name: space.counters()["cable"] for space in (self.left, self.right)}
+
+    def script(self, name, code):
+        """Write a script."""
+        path = self._directory / name
+        path.write_text(textwrap.dedent(code))
+        return path
+
+    def start(self, space, name, code, *arguments, ready=True, **options):
+        """Start a script in a namespace; wait until it says that it is ready."""
+        command = space.command(sys.executable, str(self.script(name, code)), *map(str, arguments))
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
+        self._processes.append(process)
+        if ready:
+            assert process.stdout.readline() == "ready\n"
+        return process
+
+    def run(self, space, name, code, *arguments, **options):
+        """Run a script in a namespace to its end."""
+        process = self.start(space, name, code, *arguments, ready=False, **options)
+        self.ended(process)
+
+    @staticmethod
+    def ended(process):
+        """Wait for the end of a process, which has to be a good one."""
+        assert process.wait(60) == 0
+        process.stdout.close()
+
+    def close(self):
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            with contextlib.suppress(OSError):
+                process.stdout.close()
+
+    def _readings(self, programs, space):
+        """What the interface counted and what the programs did, at one moment: nothing is sent meanwhile."""
+        found = []
+
+        def stand_still():
+            before = space.counters()["cable"]
+            counts = programs.read()
+            time.sleep(0.02)
+            found[:] = [before, counts]
+            return space.counters()["cable"] == before
+
+        until(stand_still, "the counters to stand still")
+        return found[0].minus(self._before[space.name]), found[1]
+
+    def account(self, programs, space, twice=0):
+        """By owner, what the programs counted at the interface, as the interface counts: received and sent bytes.
+
+        The owner "" is what was received and given to nobody; it is the rest, and never less than nothing. What was
+        sent has no rest.
+
+        twice: so many bytes were given to two sockets.
+        """
+        counted, counts = self._readings(programs, space)
+        index = space.links()["cable"]["ifindex"]
+        rx, tx = Counter(), Counter()
+        for key, count in counts.items():
+            if key.netns == self.cookies[space.name] and key.ifindex == index:
+                name = name_of(programs, key.owner)
+                rx[name] += count.rx_bytes + FRAME * count.rx_packets
+                tx[name] += count.tx_bytes
+        assert tx.total() == counted.tx_bytes
+        rx[""] = counted.rx_bytes - rx.total() + twice
+        assert rx[""] >= 0
+        return {name: (rx[name], tx[name]) for name in rx.keys() | tx.keys() if rx[name] or tx[name]}
+
+
+def name_of(programs, number):
+    """What a test calls an owner: the script, else the first thread's name."""
+    if number in (KERNEL, FORWARDED):
+        return {KERNEL: "kernel", FORWARDED: "forwarded"}[number]
+    owner = programs.owner(number)
+    return os.path.basename(owner.script) or owner.comm
+
+
+@pytest.fixture
+def lab(spaces, tmp_path, programs):
+    """The programs are attached before anything is sent."""
+    made = Lab(spaces, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cgroup():
+    """Makes cgroups in the unified tree; they are gone at the end."""
+    made = []
+
+    def make(name):
+        path = os.path.join(cgroup_root(), f"nutest{os.getpid()}-{name}")
+        os.mkdir(path)
+        made.append(path)
+        return path
+
+    yield make
+    for path in made:
+        until(lambda path=path: _is_removed(path), f"{path} to be empty")
+
+
+def _is_removed(path):
+    try:
+        os.rmdir(path)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,618 @@
+"""Whose bytes they are: for each way in which sockets are made, used and handed on, the account is the interface's own."""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from sources.applications.conftest import FRAME, Lab, name_of
+from support.namespace import run
+from support.patience import until
+
+from netusage.errors import SourceError
+from netusage.sources.applications import bpf
+from netusage.sources.applications.kernel import KernelApplications, Scope, cgroup_root
+
+pytestmark = [pytest.mark.system, pytest.mark.root]
+
+SYN = 74  # bytes of a frame with TCP's first packet, options as Linux sends them; its answer has as many
+RESET = 54
+
+SERVE = """
+    import socket, sys
+    address, port, wanted, answer = sys.argv[1], *map(int, sys.argv[2:5])
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.create_server((address, port), family=family, dualstack_ipv6=address == "::")
+    print("ready", flush=True)
+    for _ in range(wanted):
+        connection = listener.accept()[0]
+        while connection.recv(1 << 16):
+            pass
+        connection.sendall(bytes(answer))
+        connection.close()
+"""
+CONNECT = """
+    import socket, sys
+    address, port, times, size = sys.argv[1], *map(int, sys.argv[2:5])
+    for _ in range(times):
+        connection = socket.create_connection((address, port))
+        connection.sendall(bytes(size))
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass
+        connection.close()
+"""
+
+
+def talk(lab, times=1, size=1_000_000, answer=300_000, address="10.9.0.2", **options):
+    server = lab.start(lab.right, "serve.py", SERVE, options.pop("listen", address), 5000, times, answer)
+    lab.run(lab.left, "connect.py", CONNECT, address, 5000, times, size, **options)
+    lab.ended(server)
+
+
+def test_who_connects_and_who_accepts_have_every_byte_of_a_connection(lab, programs):
+    talk(lab)
+    left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+    assert left.keys() == {"connect.py"}
+    assert right == {"serve.py": (left["connect.py"][1], left["connect.py"][0] - SYN), "kernel": (0, SYN)}
+    assert left["connect.py"][0] > 300_000
+    assert left["connect.py"][1] > 1_000_000
+
+
+def test_a_thousand_connections_have_their_owners(lab, programs):
+    talk(lab, times=1000, size=500, answer=100)
+    left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+    assert left.keys() == {"connect.py"}
+    assert right.keys() == {"serve.py", "kernel"}
+    assert right["kernel"] == (0, 1000 * SYN)
+
+
+def test_two_thousand_processes_that_live_for_milliseconds_are_one_owner(lab, programs):
+    """The programs themselves are `fork`ed: the shortest life that there is."""
+    code = """
+        import os, socket, sys
+        for _ in range(2000):
+            if not os.fork():
+                sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                sock.sendto(bytes(1000), ("10.9.0.2", 5000))
+                os._exit(0)
+            os.wait()
+    """
+    receiver = lab.right.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("10.9.0.2", 5000))
+    lab.run(lab.left, "short.py", code)
+    assert lab.account(programs, lab.left) == {"short.py": (0, 2000 * 1042)}
+    assert sum(rx for rx, _ in lab.account(programs, lab.right).values()) == 2000 * 1042
+
+
+def test_datagrams_are_those_of_who_sends_and_who_gets_them_connected_or_not(lab, programs):
+    code = """
+        import socket, sys
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.settimeout(20)
+        if sys.argv[1] == "get":
+            sock.bind(("10.9.0.2", 5000))
+            print("ready", flush=True)
+            for _ in range(30):
+                sock.sendto(b"answer", sock.recvfrom(2000)[1])
+        else:
+            if sys.argv[1] == "connect":
+                sock.connect(("10.9.0.2", 5000))
+            for _ in range(15):
+                sock.send(bytes(500)) if sys.argv[1] == "connect" else sock.sendto(bytes(500), ("10.9.0.2", 5000))
+                sock.recv(100)
+    """
+    getter = lab.start(lab.right, "get.py", code, "get")
+    lab.run(lab.left, "connected.py", code, "connect")
+    lab.run(lab.left, "unconnected.py", code, "send")
+    lab.ended(getter)
+    sent, answered = 15 * (500 + 42), 15 * (6 + 42)
+    assert lab.account(programs, lab.left) == {
+        "connected.py": (answered, sent),
+        "unconnected.py": (answered, sent),
+    }
+    assert lab.account(programs, lab.right) == {"get.py": (2 * sent, 2 * answered)}
+
+
+def test_echo_requests_are_those_of_who_sends_them_and_the_answers_the_kernel_s(lab, programs):
+    code = """
+        import socket, struct
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        def checksum(data):
+            total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+            return ~(total + (total >> 16)) & 0xffff
+        for n in range(10):
+            body = bytes(56)
+            head = struct.pack("!BBHHH", 8, 0, 0, 7, n)
+            head = struct.pack("!BBHHH", 8, 0, checksum(head + body), 7, n)
+            sock.sendto(head + body, ("10.9.0.2", 0))
+            sock.recv(200)
+    """
+    lab.run(lab.left, "ping.py", code)
+    assert lab.account(programs, lab.left) == {"ping.py": (980, 980)}
+    assert lab.account(programs, lab.right) == {"kernel": (0, 980), "": (980, 0)}
+
+
+def test_a_file_that_the_kernel_sends_is_that_of_who_asked_for_it(lab, programs):
+    code = """
+        import os, socket, tempfile
+        connection = socket.create_connection(("10.9.0.2", 5000))
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(2_000_000))
+            file.flush()
+            os.sendfile(connection.fileno(), file.fileno(), 0, 1_000_000)
+            reading, writing = os.pipe()
+            for n in range(20):
+                os.splice(file.fileno(), writing, 50_000, offset_src=1_000_000 + n * 50_000)
+                os.splice(reading, connection.fileno(), 50_000)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(100):
+            pass
+    """
+    server = lab.start(lab.right, "serve.py", SERVE, "10.9.0.2", 5000, 1, 0)
+    lab.run(lab.left, "file.py", code)
+    lab.ended(server)
+    left = lab.account(programs, lab.left)
+    assert left.keys() == {"file.py"}
+    assert left["file.py"][1] > 2_000_000
+
+
+def test_what_is_sent_to_a_closed_port_and_what_answers_it_is_nobody_s(lab, programs):
+    code = """
+        import contextlib, socket
+        for n in range(200):
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(("10.9.0.2", 6000))
+    """
+    lab.run(lab.left, "flood.py", code)
+    assert lab.account(programs, lab.left) == {"flood.py": (200 * RESET, 200 * SYN)}
+    assert lab.account(programs, lab.right) == {"kernel": (0, 200 * RESET), "": (200 * SYN, 0)}
+
+
+def test_what_is_still_queued_when_a_process_ends_is_its_own(lab, programs):
+    code = """
+        import os, socket
+        connection = socket.create_connection(("10.9.0.2", 5000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+        connection.setblocking(False)
+        sent = 0
+        while sent < 2_000_000:
+            try:
+                sent += connection.send(bytes(100_000))
+            except BlockingIOError:
+                break
+        os.write(1, b"%d\\n" % sent)
+        os._exit(0)
+    """
+    slow = """
+        import socket, time
+        listener = socket.create_server(("10.9.0.2", 5000))
+        print("ready", flush=True)
+        connection = listener.accept()[0]
+        time.sleep(0.3)
+        while connection.recv(1 << 16):
+            pass
+    """
+    server = lab.start(lab.right, "slow.py", slow)
+    client = lab.start(lab.left, "quick.py", code, ready=False)
+    sent = int(client.stdout.readline())
+    lab.ended(client)
+    lab.ended(server)
+    left = lab.account(programs, lab.left)
+    assert left["quick.py"][1] > sent
+    # the other end's goodbye comes when the socket is only a memory of the kernel's, which answers it
+    assert left.keys() - {"quick.py"} <= {"kernel", ""}
+    assert left.get("kernel", (0, 0))[1] <= 2 * 66
+    assert left.get("", (0, 0))[0] <= 2 * 66
+
+
+def test_a_connection_of_children_is_theirs(lab, programs):
+    """A child that makes its own is the same application; what runs another program is another one."""
+    code = """
+        import os, socket, sys
+        if sys.argv[1] == "parent":
+            if os.fork():
+                os.wait()
+            else:
+                os.execv(sys.executable, [sys.executable, sys.argv[2], "child"])
+        else:
+            connection = socket.create_connection(("10.9.0.2", 5000))
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1)
+    """
+    server = lab.start(lab.right, "serve.py", SERVE, "10.9.0.2", 5000, 1, 0)
+    child = lab.script("child.py", code)
+    lab.run(lab.left, "parent.py", code, "parent", child)
+    lab.ended(server)
+    assert lab.account(programs, lab.left).keys() == {"child.py"}
+
+
+PASS_ON = """
+    import array, os, socket, sys
+    if sys.argv[1] == "open":
+        connection = socket.create_connection(("10.9.0.2", 5000))
+        mine, theirs = socket.socketpair()
+        if sys.argv[2] == "message":
+            theirs.set_inheritable(True)
+            pid = os.posix_spawn(sys.executable, [sys.executable, sys.argv[3], "message", str(theirs.fileno())], os.environ)
+            socket.send_fds(mine, [b"x"], [connection.fileno()])
+            connection.close()
+        else:
+            connection.set_inheritable(True)
+            os.posix_spawn(sys.executable, [sys.executable, sys.argv[3], "inherit", str(connection.fileno())], os.environ)
+            connection.close()
+        os.wait()
+    else:
+        if sys.argv[1] == "message":
+            _, (number,), _, _ = socket.recv_fds(socket.socket(fileno=int(sys.argv[2])), 1, 1)
+        else:
+            number = int(sys.argv[2])
+        connection = socket.socket(fileno=number)
+        connection.sendall(b"first")  # from now on it is this one's
+        for _ in range(50):
+            connection.sendall(bytes(20_000))
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass
+"""
+
+
+@pytest.mark.parametrize("way", ["message", "inherit"])
+def test_a_socket_that_is_passed_on_is_that_of_who_uses_it(lab, programs, way):
+    server = lab.start(lab.right, "serve.py", SERVE, "10.9.0.2", 5000, 1, 100_000)
+    heir = lab.script("heir.py", PASS_ON)
+    lab.run(lab.left, "opener.py", PASS_ON, "open", way, heir)
+    lab.ended(server)
+    left = lab.account(programs, lab.left)
+    assert left.keys() == {"opener.py", "heir.py"}
+    assert left["heir.py"][0] > 100_000
+    assert left["heir.py"][1] > 900_000
+    assert left["opener.py"][0] < 1000
+    assert (
+        left["opener.py"][1] < 2000
+    )  # the handshake, and what was sent before the first `send` had returned
+
+
+def test_a_listener_that_a_manager_opened_is_that_of_who_accepts(lab, programs):
+    code = """
+        import os, socket, sys
+        if sys.argv[1] == "manager":
+            listener = socket.create_server(("10.9.0.2", 5000))
+            os.set_inheritable(listener.fileno(), True)
+            print("ready", flush=True)
+            os.execv("/bin/sh", ["sh", "-c", f"exec {sys.executable} {sys.argv[2]} service {listener.fileno()}"])
+        listener = socket.socket(fileno=int(sys.argv[2]))
+        connection = listener.accept()[0]
+        while connection.recv(1 << 16):
+            pass
+        connection.sendall(bytes(500_000))
+    """
+    service = lab.script("service.py", code)
+    server = lab.start(lab.right, "manager.py", code, "manager", service)
+    lab.run(lab.left, "connect.py", CONNECT, "10.9.0.2", 5000, 1, 500_000)
+    lab.ended(server)
+    right = lab.account(programs, lab.right)
+    assert right["service.py"][1] > 500_000
+    assert right.keys() <= {"manager.py", "service.py", "kernel"}
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"), [("::", "fd09::2"), ("::", "10.9.0.2")], ids=["IPv6", "v4-mapped"]
+)
+def test_connections_of_ipv6_and_mapped_ones_have_their_owners(lab, programs, listen, address):
+    for space, own in ((lab.left, 1), (lab.right, 2)):
+        space.inside(_with_ipv6)
+        space.ip("addr", "add", f"fd09::{own}/64", "dev", "cable", "nodad")
+    talk(lab, address=address, listen=listen)
+    left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+    assert left["connect.py"][0] > 300_000
+    assert right["serve.py"][0] == left["connect.py"][1]
+    assert right["serve.py"][1] > 300_000
+    assert left.keys() | right.keys() <= {"connect.py", "serve.py", "kernel", ""}
+    family = 6 if ":" in address else 4
+    counted = {
+        key.family for key, _ in programs.read().items() if name_of(programs, key.owner) == "connect.py"
+    }
+    assert counted == {family}
+
+
+def _with_ipv6():
+    for which in ("all", "default", "cable"):
+        Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("0")
+
+
+def test_a_connection_over_several_paths_is_that_of_who_opened_it_but_for_the_first_packet(lab, programs):
+    code = """
+        import socket, sys
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)  # IPPROTO_MPTCP
+        if sys.argv[1] == "serve":
+            sock.bind(("10.9.0.2", 5000))
+            sock.listen()
+            print("ready", flush=True)
+            connection = sock.accept()[0]
+        else:
+            sock.connect(("10.9.0.2", 5000))
+            connection = sock
+            connection.sendall(bytes(1_000_000))
+            connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass
+        if sys.argv[1] == "serve":
+            connection.sendall(bytes(300_000))
+    """
+    server = lab.start(lab.right, "serve.py", code, "serve")
+    lab.run(lab.left, "connect.py", code, "connect")
+    lab.ended(server)
+    left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+    assert left["connect.py"][0] > 300_000
+    assert left["connect.py"][1] > 1_000_000
+    assert right["serve.py"][0] > 1_000_000
+    assert right["serve.py"][1] > 300_000
+    assert left.get("kernel", (0, 0))[1] < 200
+    assert right.get("kernel", (0, 0))[1] < 500
+
+
+def enter(cgroup):
+    Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
+
+
+def test_users_cgroups_and_scripts_tell_owners_apart(lab, programs, cgroup):
+    code = """
+        import os, socket, sys
+        os.setuid(int(sys.argv[1]))
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(bytes(100), ("10.9.0.2", 5000))
+    """
+    receiver = lab.right.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("10.9.0.2", 5000))
+    inner = cgroup("unit")
+    for name, user in (("a.py", 0), ("a.py", 1000), ("b.py", 0)):
+        lab.run(lab.left, name, code, user)
+    lab.run(lab.left, "a.py", code, 0, preexec_fn=lambda: enter(inner))
+    cookie = lab.cookies[lab.left.name]
+    owners = [programs.owner(key.owner) for key in programs.read() if key.netns == cookie]
+    found = {
+        (os.path.basename(owner.script), owner.uid, owner.cgroup == os.stat(inner).st_ino) for owner in owners
+    }
+    assert found == {("a.py", 0, False), ("a.py", 1000, False), ("a.py", 0, True), ("b.py", 0, False)}
+    assert lab.account(programs, lab.left) == {"a.py": (0, 3 * 142), "b.py": (0, 142)}
+
+
+def test_an_address_tells_how_far_away_the_other_end_is(lab, programs):
+    lab.left.ip("route", "add", "default", "via", "10.9.0.2")
+    lab.left.ip("route", "add", "multicast", "224.0.0.0/4", "dev", "cable")
+    addresses = {
+        "127.0.0.1": Scope.LOOPBACK,
+        "10.9.0.2": Scope.LAN,
+        "172.16.5.5": Scope.LAN,
+        "172.32.0.1": Scope.INTERNET,
+        "192.168.1.1": Scope.LAN,
+        "100.64.0.9": Scope.LAN,
+        "100.128.0.9": Scope.INTERNET,
+        "169.254.3.4": Scope.LINK,
+        "224.0.0.251": Scope.LINK,
+        "198.51.100.7": Scope.INTERNET,
+    }
+    code = """
+        import socket, sys
+        for size, address in enumerate(sys.argv[1:], start=100):
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(bytes(size), (address, 5000))
+    """
+    lab.run(lab.left, "far.py", code, *addresses)
+    expected = dict.fromkeys(Scope, 0)
+    for size, scope in enumerate(addresses.values(), start=100):
+        expected[scope] += size + 42
+    found = dict.fromkeys(Scope, 0)
+    for key, count in programs.read().items():
+        if key.netns == lab.cookies[lab.left.name] and name_of(programs, key.owner) == "far.py":
+            found[key.scope] += count.tx_bytes
+    assert found == expected
+
+
+# ---- Before, after, and too many ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("loadable")
+def test_sockets_that_are_older_than_the_programs_have_their_owners(spaces, tmp_path):
+    lab = Lab(spaces, tmp_path)
+    code = """
+        import socket, sys
+        connection = socket.create_connection(("10.9.0.2", 5000))
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for _ in range(50):
+            connection.sendall(bytes(20_000))
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass
+    """
+    try:
+        server = lab.start(lab.right, "serve.py", SERVE, "10.9.0.2", 5000, 1, 300_000)
+        client = lab.start(lab.left, "older.py", code, stdin=subprocess.PIPE)
+        with KernelApplications() as programs:
+            lab.begin()
+            client.stdin.write("\n")
+            client.stdin.close()
+            lab.ended(client)
+            lab.ended(server)
+            # its arguments are another process's memory: what it is called without them
+            left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+        assert sum(tx for _, tx in left.values()) > 1_000_000
+        assert left.keys() == {"python", "older.py"}
+        assert right.keys() == {"python", "serve.py"}
+    finally:
+        lab.close()
+
+
+def test_what_two_sockets_get_of_one_datagram_is_counted_twice(lab, programs):
+    code = """
+        import socket, struct
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("224.9.9.9", 5000))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, struct.pack("4s4s", bytes([224, 9, 9, 9]), bytes([10, 9, 0, 2])))
+        print("ready", flush=True)
+        for _ in range(10):
+            sock.recv(2000)
+    """
+    send = """
+        import socket
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, bytes([10, 9, 0, 1]))
+        for _ in range(10):
+            sock.sendto(bytes(1000), ("224.9.9.9", 5000))
+    """
+    both = [lab.start(lab.right, name, code) for name in ("one.py", "other.py")]
+    lab.run(lab.left, "send.py", send)
+    for process in both:
+        lab.ended(process)
+    right = lab.account(programs, lab.right, twice=10 * 1042)
+    assert right["one.py"][0] == right["other.py"][0] == 10 * 1042
+    assert lab.account(programs, lab.left)["send.py"][1] == 10 * 1042
+
+
+def test_what_passes_through_is_forwarded(lab, programs, spaces):
+    third = spaces()
+    lab.right.pair("inner", "cable", peer=third)
+    lab.right.ip("addr", "add", "10.8.0.1/24", "dev", "inner")
+    third.ip("addr", "add", "10.8.0.2/24", "dev", "cable")
+    third.ip("route", "add", "default", "via", "10.8.0.1")
+    lab.left.ip("route", "add", "10.8.0.0/24", "via", "10.9.0.2")
+    lab.right.inside(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"))
+    server = lab.start(third, "serve.py", SERVE, "10.8.0.2", 5000, 1, 300_000)
+    lab.run(lab.left, "connect.py", CONNECT, "10.8.0.2", 5000, 1, 1_000_000)
+    lab.ended(server)
+    left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+    assert left.keys() == {"connect.py"}
+    assert right == {"forwarded": (0, left["connect.py"][0]), "": (left["connect.py"][1], 0)}
+
+
+def test_a_bridge_forwards_what_its_ports_receive(lab, programs, spaces):
+    third = spaces()
+    lab.right.pair("inner", "cable", peer=third)
+    lab.right.ip("addr", "flush", "dev", "cable")
+    lab.right.ip("link", "add", "br0", "type", "bridge")
+    for port in ("cable", "inner"):
+        lab.right.ip("link", "set", port, "master", "br0")
+    lab.right.up("br0")
+    third.ip("addr", "add", "10.9.0.9/24", "dev", "cable")
+    server = lab.start(third, "serve.py", SERVE, "10.9.0.9", 5000, 1, 300_000)
+    lab.run(lab.left, "connect.py", CONNECT, "10.9.0.9", 5000, 1, 1_000_000)
+    lab.ended(server)
+    left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+    assert left["connect.py"][1] > 1_000_000
+    # a frame that goes from cable to cable still belongs to the socket that sent it, in whatever namespace
+    assert right.keys() <= {"forwarded", "serve.py", "kernel", ""}
+    assert sum(tx for _, tx in right.values()) > 300_000
+
+
+def test_the_bytes_of_a_tunnel_are_those_of_who_sends_through_it_on_each_layer(lab, programs):
+    for space, own, other in ((lab.left, 1, 2), (lab.right, 2, 1)):
+        ends = ("local", f"10.9.0.{own}", "remote", f"10.9.0.{other}", "dstport", "4789")
+        space.ip("link", "add", "tun7", "type", "vxlan", "id", "7", *ends)
+        space.ip("addr", "add", f"10.7.0.{own}/24", "dev", "tun7")
+        space.up("tun7")
+    server = lab.start(lab.right, "serve.py", SERVE, "10.7.0.2", 5000, 1, 300_000)
+    lab.run(lab.left, "connect.py", CONNECT, "10.7.0.2", 5000, 1, 1_000_000)
+    lab.ended(server)
+    left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+    assert left["connect.py"][1] > 1_000_000
+    assert (
+        left["connect.py"][0] == 0
+    )  # what comes in is the tunnel's, and its contents the tunnel interface's
+    assert left[""][0] > 300_000
+    assert right["serve.py"][1] > 300_000
+    index = lab.left.links()["tun7"]["ifindex"]
+    inside = [
+        count
+        for key, count in programs.read().items()
+        if key.netns == lab.cookies[lab.left.name]
+        and key.ifindex == index
+        and name_of(programs, key.owner) == "connect.py"
+    ]
+    counted = lab.left.counters()["tun7"]
+    # this kind counts without Ethernet headers, either way; beside TCP there is who asked for whose address
+    sent = sum(count.tx_bytes - FRAME * count.tx_packets for count in inside)
+    assert 0 <= counted.tx_bytes - sent <= 2 * 28
+    joined = sum(
+        count.rx_header_bytes for count in inside
+    )  # packets that were made one after they were counted
+    assert 0 <= counted.rx_bytes - sum(count.rx_bytes for count in inside) <= joined + 2 * 28
+
+
+def test_what_no_slot_is_left_for_is_counted_by_interface_without_a_name(lab, programs):
+    full = struct.pack("=5Q", 16384 - 256, 0, 0, 0, 1)
+    bpf.update(programs._loaded.maps["states"], struct.pack("=I", 0), full)
+    talk(lab)
+    assert programs.state().overflows > 0
+    index = lab.left.links()["cable"]["ifindex"]
+    others = lab.right.links()["cable"]["ifindex"]
+    left, right = lab.left.counters()["cable"], lab.right.counters()["cable"]
+    found = [
+        count for key, count in programs.read().items() if key.netns == 0 and key.ifindex in (index, others)
+    ]
+    assert sum(count.tx_bytes for count in found) == left.tx_bytes + right.tx_bytes
+    received = sum(count.rx_bytes + FRAME * count.rx_packets for count in found)
+    assert received == left.rx_bytes + right.rx_bytes
+
+
+@pytest.mark.usefixtures("loadable")
+def test_without_privileges_it_says_what_it_needs():
+    """As an ordinary user who may read all files, since Python itself may be where only root can look."""
+    code = """
+        from netusage.errors import SourceError
+        from netusage.sources.applications.kernel import KernelApplications
+        try:
+            KernelApplications()
+        except SourceError as error:
+            print(error.message, error.hint, sep="; ")
+    """
+    only = "-all,+dac_read_search"
+    nobody = (
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        f"--inh-caps={only}",
+        f"--ambient-caps={only}",
+    )
+    said = run(*nobody, f"--bounding-set={only}", sys.executable, "-c", textwrap.dedent(code))
+    assert said == (
+        "the kernel does not count by application here: Operation not permitted; "
+        "run it as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN\n"
+    )
+
+
+def test_where_there_is_no_unified_cgroup_tree_it_says_so(loadable, tmp_path):
+    with pytest.raises(SourceError, match="No such file or directory") as raised:
+        KernelApplications(str(tmp_path / "nowhere"))
+    assert raised.value.hint.startswith("mount the unified cgroup tree")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("30 1 0:5 / /sys/fs/cgroup rw - cgroup cgroup rw\n")
+    with pytest.raises(FileNotFoundError, match="not mounted"):
+        cgroup_root(mounts)
+    mounts.write_text(
+        "30 1 0:5 /part /a rw - cgroup2 none rw\n31 1 0:5 / /b\\040c rw,x shared:1 - cgroup2 none rw\n"
+    )
+    assert cgroup_root(mounts) == "/b c"
+
+
+@pytest.mark.usefixtures("loadable")
+def test_loading_and_unloading_leaves_nothing():
+    def objects():
+        return {
+            kind: {one["id"] for one in json.loads(run("bpftool", "-j", kind, "list"))}
+            for kind in ("prog", "map", "link")
+        }
+
+    before, fds = objects(), len(os.listdir("/proc/self/fd"))
+    for _ in range(100):
+        KernelApplications().close()
+    assert len(os.listdir("/proc/self/fd")) == fds
+    until(
+        lambda: not any(objects()[kind] - ids for kind, ids in before.items()), "the kernel to free all of it"
+    )
