@@ -1,0 +1,95 @@
+"""Who an owner is: from the kernel's note alone, and with the help of /proc while its process lives."""
+
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netusage.sources.applications.identity import Identities
+from netusage.sources.applications.kernel import Owner, cgroup_root
+from netusage.sources.applications.names import Application, Unit
+
+GONE = 2**22 + 1  # no process has such a number
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A tree of directories in the place of cgroups: a cgroup's number is its directory's."""
+    for path in ("system.slice/ssh.service", "user.slice/user-7.slice/session-9.scope"):
+        (tmp_path / "tree" / path).mkdir(parents=True)
+    return tmp_path / "tree"
+
+
+def owner(path="/usr/bin/curl", script="", cgroup=1, uid=0, tgid=GONE):
+    return Owner(77, cgroup, 5, uid, tgid, "name", script, path)
+
+
+def test_what_the_kernel_noted_is_enough_when_the_process_is_gone(tree):
+    number = (tree / "system.slice/ssh.service").stat().st_ino
+    found = Identities(str(tree)).of(owner("/usr/sbin/sshd", cgroup=number))
+    assert found == (
+        Application("sshd", "/usr/sbin/sshd"),
+        pwd.getpwuid(0).pw_name,
+        Unit("ssh.service"),
+        (5, 77),
+    )
+
+
+def test_the_number_of_a_user_without_a_name_is_shown(tree):
+    assert Identities(str(tree)).of(owner(uid=4_000_111_222)).user == "4000111222"
+
+
+def test_a_cgroup_that_appears_later_is_found_and_one_that_is_gone_has_no_unit(tree):
+    identities = Identities(str(tree))
+    assert identities.of(owner(cgroup=3)).unit == Unit()
+    (tree / "late.service").mkdir()
+    number = (tree / "late.service").stat().st_ino
+    assert identities.of(owner(cgroup=number)).unit == Unit("late.service")
+    (tree / "late.service").rmdir()
+    assert identities.of(owner(cgroup=number)).unit == Unit("late.service")  # it was seen
+
+
+@pytest.fixture
+def process(tmp_path):
+    """A script that runs where it lies and was started by its short name."""
+    (tmp_path / "tool.py").write_text("import sys\nprint('ready', flush=True)\nsys.stdin.read()\n")
+    found = subprocess.Popen(
+        [sys.executable, "-u", "tool.py", "argument"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert found.stdout.readline() == b"ready\n"
+    yield found
+    found.stdin.close()
+    assert found.wait(20) == 0
+    found.stdout.close()
+
+
+@pytest.mark.system
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("script", ["tool.py", ""], ids=["noted", "not noted"])
+def test_a_living_process_tells_where_its_script_is(process, tmp_path, tree, script):
+    exe = os.path.realpath(sys.executable)
+    found = Identities(str(tree)).of(owner(f"…/{Path(exe).name}", script, tgid=process.pid))
+    assert found.application == Application("tool.py", str(tmp_path / "tool.py"))
+
+
+@pytest.mark.system
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_process_that_has_the_number_of_another_one_now_is_not_asked(process, tree):
+    assert Identities(str(tree)).of(owner(tgid=process.pid)).application == Application(
+        "curl", "/usr/bin/curl"
+    )
+
+
+@pytest.mark.system
+@pytest.mark.root
+def test_the_cgroup_of_a_living_process_is_read_from_proc(cgroup, process):
+    path = cgroup("web.service")
+    Path(path, "cgroup.procs").write_text(str(process.pid))
+    found = Identities(cgroup_root()).of(owner(tgid=process.pid, cgroup=os.stat(path).st_ino))
+    assert found.unit == Unit(os.path.basename(path))
