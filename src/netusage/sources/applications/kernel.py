@@ -9,17 +9,20 @@ import os
 import socket
 import struct
 from enum import IntEnum
+from mmap import mmap
 from typing import NamedTuple, Self
 
 from netusage.errors import SourceError
 from netusage.sources.applications import bpf, skeleton
+from netusage.sources.applications.pins import Pins
 
 KERNEL, FORWARDED = 0, 1  # owners that are none; see bpf/layout.h
+_SKELETON = "applications.skeleton"
 _OVERFLOW_SLOTS = 256
 _SLOTS = 16384
 _KEY = struct.Struct("=QQIBBBB")
 _COUNTER = struct.Struct("=8Q")
-_STATE = struct.Struct("=5Q")
+_STATE = struct.Struct("=6Q")
 _PATH_PARTS, _PART_LENGTH = 8, 48
 _OWNER = struct.Struct(f"=QQIII4x16s256s{_PATH_PARTS * _PART_LENGTH}s")
 _SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h, since Linux 5.14
@@ -72,13 +75,17 @@ class Count(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the programs say of themselves: see `struct state` in bpf/layout.h."""
+    """What the programs say of themselves: see `struct state` in bpf/layout.h.
+
+    born: tells this life of the counters, which began at zero, from any other.
+    """
 
     slots_used: int
     overflows: int
     nameless: int
     without_storage: int
     generation: int
+    born: int
 
 
 class Owner(NamedTuple):
@@ -108,22 +115,25 @@ class KernelApplications:
 
     Args:
         cgroup: the root of the unified cgroup tree; None looks for it.
+        pins: a directory of a BPF file system in which the programs stay when the process ends, and where those of an
+            earlier one are taken up: they have counted meanwhile. None takes them off at the end.
 
     Raises:
         SourceError: the kernel refused, or there is no such tree.
     """
 
-    def __init__(self, cgroup: str | None = None) -> None:
+    def __init__(self, cgroup: str | None = None, pins: str | None = None) -> None:
         self._open: list[int] = []
+        self._mapped: list[mmap] = []
         self._owners: dict[int, Owner] = {}
         try:
-            self._loaded = skeleton.load("applications.skeleton")
-            self._open += [*self._loaded.maps.values(), *self._loaded.programs.values()]
-            self._attach(cgroup_root() if cgroup is None else cgroup)
-            maps = self._loaded.maps
-            self._state = bpf.mapped(maps["states"], _STATE.size)
-            self._keys = bpf.mapped(maps["keys"], _KEY.size * _SLOTS)
-            self._counters = bpf.mapped(maps["counters"], _COUNTER.size * _SLOTS)
+            fds = self._kept_or_loaded(
+                cgroup, None if pins is None else Pins(pins, skeleton.build(_SKELETON))
+            )
+            self._maps = fds
+            self._state = self._map(fds["states"], _STATE.size)
+            self._keys = self._map(fds["keys"], _KEY.size * _SLOTS)
+            self._counters = self._map(fds["counters"], _COUNTER.size * _SLOTS)
         except OSError as error:
             self.close()
             raise SourceError(
@@ -139,22 +149,50 @@ class KernelApplications:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _attach(self, cgroup: str) -> None:
-        """Owners first, so that nothing is counted whose owner could not be known."""
-        programs = self._loaded.programs
-        root = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
-        self._open.append(root)
-        self._open.append(bpf.link_to_cgroup(programs["made"], root, bpf.ATTACH_SOCK_CREATE))
-        self._open += [bpf.link_to_tracepoint(programs[name]) for name in ("sent", "received")]
+    def _kept_or_loaded(self, cgroup: str | None, pins: Pins | None) -> dict[str, int]:
+        """The maps that are read, by name."""
+        fds = {} if pins is None else pins.find()
+        self._open += fds.values()
+        if not fds:
+            fds = self._load(cgroup_root() if cgroup is None else cgroup)
+            if pins is not None:
+                pins.keep(fds)
+        return fds
+
+    def _load(self, cgroup: str) -> dict[str, int]:
+        """Maps and links of programs that are loaded and attached anew.
+
+        Owners first, so that nothing is counted whose owner could not be known.
+        """
+        maps, programs = skeleton.load(_SKELETON)
+        self._open += [*maps.values(), *programs.values()]
+        born = _STATE.pack(0, 0, 0, 0, 0, int.from_bytes(os.urandom(7), "little"))
+        bpf.update(maps["states"], struct.pack("=I", 0), born)
+        root = self._opened(os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY))
+        links = {"made": self._opened(bpf.link_to_cgroup(programs["made"], root, bpf.ATTACH_SOCK_CREATE))}
+        for name in ("sent", "received"):
+            links[name] = self._opened(bpf.link_to_tracepoint(programs[name]))
         bpf.run_iterator(programs["found"])
-        self._open.append(bpf.link_to_tracepoint(programs["transmit"]))
-        self._open.append(bpf.link_to_cgroup(programs["ingress"], root, bpf.ATTACH_INGRESS))
+        links["transmit"] = self._opened(bpf.link_to_tracepoint(programs["transmit"]))
+        links["ingress"] = self._opened(bpf.link_to_cgroup(programs["ingress"], root, bpf.ATTACH_INGRESS))
+        return {name: maps[name] for name in ("owners", "states", "keys", "counters")} | links
+
+    def _opened(self, fd: int) -> int:
+        self._open.append(fd)
+        return fd
+
+    def _map(self, fd: int, size: int) -> mmap:
+        self._mapped.append(bpf.mapped(fd, size))
+        return self._mapped[-1]
 
     def close(self) -> None:
-        """Take the programs off, and let go of everything; may be called twice."""
+        """Let go of everything, and take the programs off unless they are pinned; may be called twice."""
+        for one in self._mapped:
+            one.close()
         for fd in reversed(self._open):
             with contextlib.suppress(OSError):
                 os.close(fd)
+        self._mapped.clear()
         self._open.clear()
 
     def state(self) -> State:
@@ -183,7 +221,7 @@ class KernelApplications:
         """Who an owner is; None for those that are none, and where there was no room for a description."""
         known = self._owners.get(number)
         if known is None:
-            raw = bpf.lookup(self._loaded.maps["owners"], struct.pack("=Q", number), _OWNER.size)
+            raw = bpf.lookup(self._maps["owners"], struct.pack("=Q", number), _OWNER.size)
             if raw is None:
                 return None
             inode, cgroup, device, uid, tgid, comm, script, path = _OWNER.unpack(raw)
@@ -195,6 +233,8 @@ class KernelApplications:
 def _hint(error: OSError) -> str:
     if error.errno in (errno.EPERM, errno.EACCES) and os.geteuid():
         return "run it as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+    if error.errno == errno.EPERM:
+        return "pins need a BPF file system: mount -t bpf none /sys/fs/bpf"
     if isinstance(error, FileNotFoundError):
         return "mount the unified cgroup tree: mount -t cgroup2 none /sys/fs/cgroup/unified"
     return "it needs Linux 5.17 or newer with BPF, BTF (CONFIG_DEBUG_INFO_BTF) and the unified cgroup tree"

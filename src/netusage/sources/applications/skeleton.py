@@ -5,7 +5,6 @@ kernel fitting them to its own structures; so nothing has to be known of object 
 with the names and sizes, and, compressed, the data and the instructions of that program.
 """
 
-import contextlib
 import ctypes
 import json
 import os
@@ -26,11 +25,14 @@ class Loaded(NamedTuple):
     maps: dict[str, int]
     programs: dict[str, int]
 
-    def close(self) -> None:
-        """Close all of them; what is attached or pinned stays."""
-        for fd in (*self.maps.values(), *self.programs.values()):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+
+def build(name: str) -> str:
+    """What tells the programs of a skeleton from those of another version of it."""
+    return f"{zlib.crc32(_read(name)):08x}"
+
+
+def _read(name: str) -> bytes:
+    return Path(__file__).with_name(name).read_bytes()
 
 
 def load(name: str) -> Loaded:
@@ -39,8 +41,7 @@ def load(name: str) -> Loaded:
     Raises:
         OSError: the kernel refused; with its log, where it wrote one.
     """
-    raw = Path(__file__).with_name(name).read_bytes()
-    head, _, body = raw.partition(b"\n")
+    head, _, body = _read(name).partition(b"\n")
     about = json.loads(head)
     content = zlib.decompress(body)
     data, instructions = bpf.text(content[: about["data"]]), bpf.text(content[about["data"] :])
