@@ -506,6 +506,8 @@ int transmit(__u64 *arguments)
             key.scope = scope_of_ipv6(ip.to);
             headers = sizeof ip;
         }
+    } else {
+        key.scope = LINK;
     }
     struct counter *counter = counter_of(own, &key);
     if (!counter)

@@ -168,3 +168,19 @@ class Gap(NamedTuple):
     lossy: bool
     interface: str = ""
     note: str = ""
+
+
+class Who(NamedTuple):
+    """Whose bytes: a row of the table `application`.
+
+    kind: "application"; else nobody's: "kernel", "forwarded", or "unnamed" where the name was not to be had.
+    name, path: of the program or script. user: a name. unit: of systemd. container, pod: as people name them.
+    """
+
+    kind: str
+    name: str = ""
+    path: str = ""
+    user: str = ""
+    unit: str = ""
+    container: str = ""
+    pod: str = ""

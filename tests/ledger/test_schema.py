@@ -162,7 +162,8 @@ def test_the_third_schema_is_given_sums_of_the_machine_and_every_number_stays(tm
     before = [list(map(tuple, book.rows(path, question))) for question in (chunks, sums)]
     assert before[1]
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as third:
-        third.execute("DROP TABLE machine_chunk")
+        for table in ("machine_chunk", "share", "application"):
+            third.execute(f"DROP TABLE {table}")
         third.execute("DROP INDEX chunk_heads")
         third.execute("DELETE FROM migration WHERE version > 3")
         third.execute("PRAGMA user_version = 3")

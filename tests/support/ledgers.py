@@ -94,6 +94,15 @@ class Ledger:
         self.estimated.append(Estimated(self._names[epoch], start_us, end_us, counters))
         self._touch(epoch)
 
+    def share(self, part, counters):
+        """Say what an application had; it is not counted once more."""
+        self._batch.shares[part] = counters
+
+    def again(self):
+        """Forget what a failed commit had; its epochs are to be written all the same."""
+        epochs, self._batch = self._batch.epochs, self._new_batch()
+        self._batch.epochs = epochs
+
     def gap(self, start_s, end_s, kind=GapKind.STOPPED, *, lossy=False, interface="", note=""):
         """Declare a gap."""
         self._batch.gaps.append(Gap(start_s * US, end_s * US, kind, lossy, interface, note))

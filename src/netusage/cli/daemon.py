@@ -29,6 +29,12 @@ from netusage.errors import ExitCode
     value=True,
     help="Count what an interface had since boot when it is seen for the first time.",
 )
+@options.setting_option(
+    "--applications",
+    key="recorder.applications",
+    value=True,
+    help="Record by application as well; on Linux, as root.",
+)
 @options.ledger_options
 @pass_invocation
 def command(inv: Invocation) -> ExitCode:

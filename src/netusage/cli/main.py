@@ -12,6 +12,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "track": ("netusage.cli.track", "Log usage to the console and to daily CSV files, and record it."),
     "daemon": ("netusage.cli.daemon", "Record in the background; what a service runs."),
     "report": ("netusage.cli.report", "Usage per minute, hour, day, week, month, year, or in total."),
+    "apps": ("netusage.cli.apps", "What each application used, where that is recorded."),
+    "reconcile": ("netusage.cli.reconcile", "For each interface, an account of every byte by what had it."),
     "interfaces": ("netusage.cli.interfaces", "Every interface, and whether it counts in the total and why."),
     "verify": ("netusage.cli.verify", "Prove that the record adds up to what the kernel counted."),
     "doctor": ("netusage.cli.doctor", "What works on this machine, and what to do about what does not."),

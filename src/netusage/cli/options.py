@@ -5,13 +5,17 @@ passed to the function: they reach it through its `Invocation`.
 """
 
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from netusage.cli.context import flag_setter, invocation_of
 from netusage.errors import UsageError
+
+if TYPE_CHECKING:
+    from netusage.periods import Period
 
 F = TypeVar("F", bound=Callable[..., Any])
 Examples = Sequence[tuple[str, str]]
@@ -237,3 +241,46 @@ def confirm(question: str, *, yes: bool) -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError("this changes things and there is no terminal to ask on", hint="add --yes")
     return click.confirm(question, err=True)
+
+
+def share_options(function: F) -> F:
+    """--interface, --since and --until of what is recorded by application; passed to the function."""
+    for decorate in (
+        click.option(
+            "--until", metavar="WHEN", default="now", show_default=True, help="Until when, likewise."
+        ),
+        click.option(
+            "--since",
+            metavar="WHEN",
+            default="today",
+            show_default=True,
+            help="From when: 2026-11-20, 7d, today, 2026-11-20T13:00 ...",
+        ),
+        click.option(
+            "--interface",
+            "interfaces",
+            metavar="GLOB",
+            multiple=True,
+            help="Only interfaces of such a name, as in eth0 or 'wl*'; may be repeated.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def asked_period(since: str, until: str, zone: tzinfo) -> "Period":
+    """The quarters of an hour that were asked for.
+
+    Raises:
+        UsageError: one is no moment, or the first is not before the second.
+    """
+    import time
+
+    from netusage.periods import parse_instant
+    from netusage.reports.applications import whole_quarters
+
+    now_s = int(time.time())
+    until_s = parse_instant(until, now_s, zone, end=True)
+    if until_s == now_s:
+        until_s += 1  # the second that runs
+    return whole_quarters(parse_instant(since, now_s, zone), until_s)

@@ -6,7 +6,7 @@ Units as in `netusage.model`; `_us` and `_s` are UTC. Records that come by the t
 from __future__ import annotations
 
 from netusage.ledger.lock import Holder
-from netusage.model import Counters
+from netusage.model import Counters, Who
 from netusage.records import NamedTuple
 
 
@@ -178,3 +178,14 @@ class BootRecord(NamedTuple):
 
     boot_us: int
     recorded: dict[int, Counters]
+
+
+class ShareRecord(NamedTuple):
+    """What one application had of one interface's bytes, by `scope`, `protocol` and `family` (`ledger.batch.Part`)."""
+
+    who: Who
+    interface_id: int
+    scope: int
+    protocol: int
+    family: int
+    counters: Counters

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from netusage.model import Counters, Gap, Instant, Link, Place
+from netusage.model import Counters, Gap, Instant, Link, Place, Who
 
 
 @dataclass(slots=True, eq=False)
@@ -123,6 +123,23 @@ class Health:
     events: int = 0
 
 
+class Part(NamedTuple):
+    """What a counter of applications tells bytes apart by.
+
+    start_s: the quarter of an hour, UTC seconds.
+    epoch: of the interface.
+    scope: how far away the other end is (`sources.applications.kernel.Scope`).
+    protocol: of IP, 0 for none. family: 4, 6, or 0 for none.
+    """
+
+    start_s: int
+    epoch: Epoch
+    who: Who
+    scope: int
+    protocol: int
+    family: int
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything since the last commit; written in one transaction, or not at all.
@@ -133,6 +150,7 @@ class Batch:
     entries: by UTC minute (seconds since 1970) and epoch.
     epochs: opened, closed or with new counters; each is written whole.
     together: what came after the entries, as columns; None when nothing did.
+    shares: of the same bytes, what applications had; their epochs are among `epochs`, or known to the ledger.
     newest_life: of all links that were ever seen in this place.
     """
 
@@ -142,6 +160,7 @@ class Batch:
     spans: list[Span] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
     together: Together | None = None
+    shares: dict[Part, Counters] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     steps: list[ClockStep] = field(default_factory=list)
     health: Health = field(default_factory=Health)

@@ -20,12 +20,13 @@ from netusage.ledger.answers import (
     Peaks,
     RecorderState,
     RunRecord,
+    ShareRecord,
     SpanRecord,
     StepRecord,
     Usage,
     WatchedRecord,
 )
-from netusage.model import US, Counters
+from netusage.model import US, Counters, Who
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ FROM interface i
 _SPANS = """
 SELECT interface_id, sum(rx_bytes >> 32), sum(rx_bytes & 0xffffffff), sum(tx_bytes >> 32),
   sum(tx_bytes & 0xffffffff) FROM span GROUP BY interface_id
+"""
+_SHARES = """
+SELECT kind, name, path, user, unit, container, pod, interface_id, scope, protocol, family,
+  sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets)
+FROM share JOIN application ON id = application_id WHERE start_s >= ? AND start_s < ?
+GROUP BY application_id, interface_id, scope, protocol, family
 """
 _PROGRESS_STEPS = 200_000  # of SQLite's machine: some milliseconds
 
@@ -243,6 +250,13 @@ class LedgerReader:
     def estimated(self) -> dict[int, tuple[int, int]]:
         """Received and sent bytes of all estimated stretches, by interface."""
         return {row[0]: ((row[1] << 32) + row[2], (row[3] << 32) + row[4]) for row in self._all(_SPANS)}
+
+    def shares(self, since_s: int, until_s: int) -> list[ShareRecord]:
+        """What applications had of each interface's bytes in [since, until), multiples of 900, UTC seconds."""
+        rows = self._all(_SHARES, since_s, until_s)
+        return [
+            ShareRecord(Who(*row[:7]), row[7], row[8], row[9], row[10], Counters(*row[11:])) for row in rows
+        ]
 
     def gaps(self, since_us: int, until_us: int) -> list[GapRecord]:
         """The declared gaps that touch [since, until), by start; one without length counts where it is."""

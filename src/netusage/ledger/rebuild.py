@@ -27,8 +27,9 @@ _COLUMNS = Counters._fields
 _SUMS = ", ".join(f"sum({column})" for column in _COLUMNS)
 _RECORDED = ", ".join(f"coalesce(sum(recorded_{column}), 0)" for column in _COLUMNS)
 _PARTS = (
-    ("interface", "interface_id", ("epoch", "minute", "chunk", "span")),
+    ("interface", "interface_id", ("epoch", "minute", "chunk", "span", "share")),
     ("place", "place_id", ("epoch", "run")),
+    ("application", "application_id", ("share",)),
 )
 _ENTRIES = f"""
 SELECT {_SUMS} FROM (
@@ -138,6 +139,12 @@ class Rebuild:
     def _stand_in(self, parent: str, number: int) -> None:
         if parent == "place":
             self._execute("INSERT INTO place VALUES (?, ?, 0, '', 0, 0)", (number, f"unknown-{number}"))
+            return
+        if parent == "application":
+            values = (number, f"unknown-{number}", self._now_us, self._now_us)
+            self._execute(
+                "INSERT INTO application VALUES (?, 'unnamed', ?, '', '', '', '', '', ?, ?)", values
+            )
             return
         name, reason = f"unknown-{number}", "its name could not be read; repaired"
         seen = self._execute(

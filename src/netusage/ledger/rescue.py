@@ -30,7 +30,7 @@ class Table:
     """How one table is read and checked.
 
     key: the column that the table is ordered by.
-    tie: the column that orders rows of one key, where there are several.
+    ties: the columns that order rows of one key, where there are several.
     step: keys are multiples of it.
     stride: fewer steps than a page of the table holds.
     columns: their names and types, "i" for an integer, "n" for one that is not negative, "t" for text, "b" for bytes;
@@ -40,14 +40,14 @@ class Table:
     name: str
     key: str
     columns: dict[str, str]
-    tie: str = ""
+    ties: tuple[str, ...] = ()
     step: int = 1
     stride: int = 8
 
     @cached_property
     def unique(self) -> bool:
         """Whether a key has one row."""
-        return not self.tie
+        return not self.ties
 
     @cached_property
     def numeric(self) -> bool:
@@ -62,7 +62,7 @@ class Table:
     @cached_property
     def order(self) -> list[str]:
         """The columns by which rows come in order."""
-        return [self.key, self.tie] if self.tie else [self.key]
+        return [self.key, *self.ties]
 
 
 _COUNTERS = dict.fromkeys(("rx_bytes", "tx_bytes", "rx_packets", "tx_packets"), "n")
@@ -156,7 +156,7 @@ TABLES = {
             "minute",
             "start_s",
             {"start_s": "n", "interface_id": "n"} | _COUNTERS | _PEAKS,
-            tie="interface_id",
+            ties=("interface_id",),
             step=MINUTE_S,
             stride=4,
         ),
@@ -169,6 +169,22 @@ TABLES = {
             | {"change": "n"}
             | dict.fromkeys(("bytes", "byte_totals", "packets", "packet_totals", "peaks"), "b")
             | {"crc": "n"},
+            stride=1,
+        ),
+        Table(
+            "application",
+            "id",
+            {"id": "n"}
+            | dict.fromkeys(("kind", "name", "path", "user", "unit", "container", "pod"), "t")
+            | {"first_seen_us": "i", "last_seen_us": "i"},
+        ),
+        Table(
+            "share",
+            "start_s",
+            dict.fromkeys(("start_s", "interface_id", "application_id", "scope", "protocol", "family"), "n")
+            | _COUNTERS,
+            ties=("interface_id", "application_id", "scope", "protocol", "family"),
+            step=QUARTER_S,
             stride=1,
         ),
         Table(

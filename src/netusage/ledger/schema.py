@@ -240,6 +240,36 @@ CREATE INDEX chunk_heads ON chunk      -- the rows themselves are pages apart
   (interface_id, start_s, quarters, change, rx_bytes, tx_bytes, rx_packets, tx_packets, peak_rx, peak_tx);
 """
 
+_APPLICATIONS = """
+CREATE TABLE application (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,                  -- application, or nobody: kernel, forwarded, unnamed
+  name TEXT NOT NULL,
+  path TEXT NOT NULL,
+  user TEXT NOT NULL,
+  unit TEXT NOT NULL,
+  container TEXT NOT NULL,
+  pod TEXT NOT NULL,
+  first_seen_us INTEGER NOT NULL,
+  last_seen_us INTEGER NOT NULL,
+  UNIQUE (kind, name, path, user, unit, container, pod)
+) STRICT;
+
+CREATE TABLE share (                   -- what an application had of an interface's bytes in a quarter of an hour
+  start_s INTEGER NOT NULL,
+  interface_id INTEGER NOT NULL REFERENCES interface (id),
+  application_id INTEGER NOT NULL REFERENCES application (id),
+  scope INTEGER NOT NULL,              -- 0 loopback, 1 LAN, 2 link-local or multicast, 3 internet
+  protocol INTEGER NOT NULL,           -- of IP; 0 for none
+  family INTEGER NOT NULL,             -- 4, 6, or 0 for none
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  PRIMARY KEY (start_s, interface_id, application_id, scope, protocol, family)
+) STRICT, WITHOUT ROWID;
+"""
+
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";\n"):
@@ -306,8 +336,18 @@ def _machine(connection: sqlite3.Connection) -> None:
         machine_chunks.refresh(connection, row[0], most=1 << 31)
 
 
+def _applications(connection: sqlite3.Connection) -> None:
+    _run(connection, _APPLICATIONS)
+
+
 # Position n makes schema version n + 1 out of version n.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create, _chunks, _counts, _machine)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _create,
+    _chunks,
+    _counts,
+    _machine,
+    _applications,
+)
 VERSION = len(MIGRATIONS)
 
 

@@ -41,6 +41,10 @@ _BAD_SPANS = f"""
 SELECT i.name, start_us, end_us - start_us FROM span q LEFT JOIN interface i ON i.id = q.interface_id
 WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR end_us <= start_us
 """  # noqa: S608
+_BAD_SHARES = f"""
+SELECT i.name, start_s FROM share q LEFT JOIN interface i ON i.id = q.interface_id
+WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR start_s % {QUARTER_S} != 0
+"""  # noqa: S608
 _CHUNKS = "SELECT id, start_s FROM chunk WHERE interface_id = ? ORDER BY start_s"
 _CHUNK = f"SELECT {FIELDS}, byte_totals, packet_totals, peak_rx, peak_tx, crc FROM chunk WHERE id = ?"  # noqa: S608
 _CHANGES = """
@@ -178,6 +182,8 @@ class _Verification:
         """Single rows: no negative numbers, boundaries where they belong."""
         for name, at_us in self._ask(_BAD_MINUTES):
             yield Finding("minute", name or "", at_us, "a negative number, or no boundary of a minute")
+        for name, start_s in self._ask(_BAD_SHARES):
+            yield Finding("share", name or "", start_s * US, "a negative number, or no boundary of a quarter")
         for name, start_us, _ in self._ask(_BAD_SPANS):
             yield Finding("span", name or "", start_us, "a negative number, or it ends before it begins")
 

@@ -13,7 +13,7 @@ from operator import add
 from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError
 from netusage.ledger import connect, lock, memory, schema, sealing
 from netusage.ledger.batch import Batch, Epoch, Remembered
-from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Gap, Place
+from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Gap, Place, Who
 
 BUSY_MS = 100  # a locked ledger must not delay a reading
 BUSY_MS_AT_STOP = 700
@@ -52,6 +52,17 @@ UPDATE epoch SET last_rx_bytes = ?, last_tx_bytes = ?, last_rx_packets = ?, last
   recorded_rx_bytes = recorded_rx_bytes + ?, recorded_tx_bytes = recorded_tx_bytes + ?,
   recorded_rx_packets = recorded_rx_packets + ?, recorded_tx_packets = recorded_tx_packets + ?
 WHERE id = ?
+"""
+_MEET_APPLICATION = """
+INSERT INTO application (kind, name, path, user, unit, container, pod, first_seen_us, last_seen_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (kind, name, path, user, unit, container, pod) DO UPDATE SET last_seen_us = excluded.last_seen_us
+RETURNING id
+"""
+_ADD_SHARE = """
+INSERT INTO share VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET rx_bytes = rx_bytes + excluded.rx_bytes, tx_bytes = tx_bytes + excluded.tx_bytes,
+  rx_packets = rx_packets + excluded.rx_packets, tx_packets = tx_packets + excluded.tx_packets
 """
 _CLOSE_EPOCH = "UPDATE epoch SET closed_us = ?, closed_because = ? WHERE id = ?"
 _RESTATE_INTERFACE = """
@@ -139,6 +150,7 @@ class LedgerWriter:
             fresh = {epoch: self._epoch_rows(epoch, batch) for epoch in batch.epochs}
             self._write_entries(batch, fresh)
             self._write_together(batch)
+            self._write_shares(batch, fresh)
             run_id = self._write_facts(batch)
             now_s = batch.at.wall_us // US
             if now_s // QUARTER_S * QUARTER_S > self._sealed_until_s:
@@ -336,6 +348,18 @@ class LedgerWriter:
         write, rows_of_epochs = self._connection.executemany, [epoch.row for epoch in together.epochs]
         write(_MOVE_EPOCH, zip(*together.last, *sums, rows_of_epochs, strict=True))
         write(_ADD_TO_INTERFACE, zip(*sums, interfaces, strict=True))
+
+    def _write_shares(self, batch: Batch, fresh: dict[Epoch, tuple[int, int]]) -> None:
+        """What applications had."""
+        numbers: dict[Who, int] = {}
+        rows = []
+        for part, counters in batch.shares.items():
+            if part.who not in numbers:
+                values = (*part.who, batch.at.wall_us, batch.at.wall_us)
+                numbers[part.who] = self._connection.execute(_MEET_APPLICATION, values).fetchone()[0]
+            interface = fresh[part.epoch][1] if part.epoch in fresh else part.epoch.interface_row
+            rows.append((part.start_s, interface, numbers[part.who], *part[3:], *counters))
+        self._connection.executemany(_ADD_SHARE, rows)
 
     def _write_minutes(self, minutes: Sequence[tuple[int, ...]]) -> None:
         """Rows of start_s, interface, four counters and two peaks."""

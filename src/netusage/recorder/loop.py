@@ -19,6 +19,7 @@ from netusage.model import NS, Counters, Gap, GapKind, Instant, Link, LinkEvent
 from netusage.recorder.meter import Meter
 from netusage.recorder.notify import Notifier, reloading
 from netusage.recorder.rules import Rules
+from netusage.recorder.shares import Shares
 from netusage.recorder.waiting import Waiter
 from netusage.sources.base import EventsLostError, Source, UnsettledError
 
@@ -77,6 +78,7 @@ class Recorder:
         on_sample: called after every reading of the grid.
         reload: reads the configuration anew for SIGHUP; raises NetusageError when it is wrong.
         meter: counts; made by the caller so that it can be asked (`Meter.usage`).
+        shares: what applications had of it; None where that is not known.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Recorder:
         on_sample: Callable[[Instant], None] = lambda _: None,
         reload: Callable[[], tuple[Timing, Rules]] | None = None,
         notifier: Notifier | None = None,
+        shares: Shares | None = None,
     ) -> None:
         self._source = source
         self._clock = clock
@@ -103,6 +106,7 @@ class Recorder:
         self._on_sample = on_sample
         self._reload = reload
         self._notifier = notifier or Notifier({})
+        self._shares = shares
         self._troubles: dict[str, str] = {}
         self._needs_links = ""
         self._book_is_broken = False
@@ -203,6 +207,8 @@ class Recorder:
             self._try_reopen()
             return at
         self._relieved("source", "the counters can be read again")
+        if self._shares is not None and self._shares.is_due(at.wall_us):
+            self._shares.collect(at.wall_us, self._meter.epochs())
         return at
 
     def _fileno(self) -> int | None:
@@ -288,6 +294,8 @@ class Recorder:
         if self._book is None:
             self._meter.committed()
             return
+        if self._shares is not None:
+            self._shares.collect(at.wall_us, self._meter.epochs())
         health = self._meter.health
         begun_ns = self._clock.now().awake_ns
         try:
@@ -301,12 +309,14 @@ class Recorder:
         health.commit_total_us += took_us
         health.commit_max_us = max(health.commit_max_us, took_us)
         self._meter.committed()
+        if self._shares is not None:
+            self._shares.committed()
         self._relieved("ledger", "the ledger can be written again; nothing was lost")
 
     def _write(self, book: Book, at: Instant, ended: str | None) -> None:
         if not self._book_is_broken:
             try:
-                book.commit(self._meter.batch(ended))
+                book.commit(self._batch(ended))
             except LedgerBusyError:
                 raise
             except LedgerCorruptError as error:
@@ -321,7 +331,13 @@ class Recorder:
         self._say(note)
         gap = Gap(at.wall_us, at.wall_us, GapKind.LEDGER, lossy=False, note=note)
         self._meter.declare(gap)
-        book.commit(self._meter.batch(ended))
+        book.commit(self._batch(ended))
+
+    def _batch(self, ended: str | None) -> Batch:
+        batch = self._meter.batch(ended)
+        if self._shares is not None:
+            batch.shares = self._shares.pending
+        return batch
 
     # Settings and messages ---------------------------------------------------------------------------------------
 

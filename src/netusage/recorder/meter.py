@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from netusage.ledger.batch import Batch, ClockStep, Health, Remembered
+from netusage.ledger.batch import Batch, ClockStep, Epoch, Health, Remembered
 from netusage.model import (
     NS,
     Counters,
@@ -277,6 +277,11 @@ class Meter:
             newest_life=accounts.newest_life,
             ended=ended,
         )
+
+    def epochs(self) -> dict[int, Epoch]:
+        """The epoch of each interface by its index: the living one, else one that ended since the last commit."""
+        ended = {epoch.link.index: epoch for epoch in self._accounts.pending.epochs}
+        return ended | {index: life.epoch for index, life in self._accounts.lives.items()}
 
     def committed(self) -> None:
         """The last batch is in the ledger."""

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from netusage.clock import SystemClock
-from netusage.errors import LedgerError
+from netusage.errors import LedgerError, SourceError
 from netusage.ledger.writer import LedgerWriter
 from netusage.model import Gap, GapKind, Instant, Link, Place
 from netusage.recorder.loop import Recorder, Timing
 from netusage.recorder.meter import Meter
 from netusage.recorder.notify import Notifier
 from netusage.recorder.rules import Rules
+from netusage.recorder.shares import Shares
 from netusage.recorder.waiting import SignalWaiter
 from netusage.settings.schema import Settings
 from netusage.sources.base import Source
@@ -89,6 +90,8 @@ def open_session(
             if aside is not None:
                 meter.declare(aside)
 
+            shares = _open_shares(settings, stack, say) if book is not None else None
+
             def reloaded() -> tuple[Timing, Rules]:
                 return timing_and_rules(reload(), source)
 
@@ -103,6 +106,7 @@ def open_session(
                 on_sample=lambda at: on_sample(session, at),
                 reload=reloaded,
                 notifier=Notifier(),
+                shares=shares,
             )
             session = Session(recorder, meter, source, ledger if book is not None else None, trouble)
             yield session
@@ -126,6 +130,24 @@ def timing_and_rules(settings: Settings, source: Source) -> tuple[Timing, Rules]
         not_counted=tuple(settings.interfaces.not_counted),
     )
     return timing, rules
+
+
+def _open_shares(
+    settings: Settings, stack: contextlib.ExitStack, say: Callable[[str], None]
+) -> Shares | None:
+    """What counts by application, where that is asked for and can be had; closed by the stack."""
+    if not settings.recorder.applications:
+        return None
+    from netusage.sources.applications.identity import Identities  # noqa: PLC0415  # most recorders do without
+    from netusage.sources.applications.kernel import KernelApplications, netns_cookie  # noqa: PLC0415
+    from netusage.sources.applications.naming import Naming  # noqa: PLC0415
+
+    try:
+        programs = stack.enter_context(KernelApplications())
+    except SourceError as error:
+        say(f"{error}; interfaces are recorded without applications")
+        return None
+    return Shares(programs, Naming(programs, Identities(programs.cgroups)), netns_cookie())
 
 
 def _open_book(

@@ -53,6 +53,9 @@ class RecorderSettings:
     minutes_kept_days: int = _key(
         35, "Days for which single minutes are kept; quarters of an hour are kept for ever.", low=1, high=3660
     )
+    applications: bool = _key(
+        False, "Record by application as well; counted in the kernel, on Linux, with privileges."
+    )
     count_since_boot: bool = _key(
         False, "Count what an interface had already counted when it is seen for the first time."
     )

@@ -10,11 +10,11 @@ import pytest
 from support.patience import until
 
 from netusage.errors import SourceError
+from netusage.sources.applications.cgroups import mounted_at
 from netusage.sources.applications.kernel import (
     FORWARDED,
     KERNEL,
     KernelApplications,
-    cgroup_root,
     netns_cookie,
 )
 
@@ -157,7 +157,7 @@ def cgroup():
     made = []
 
     def make(name):
-        path = os.path.join(cgroup_root(), f"nutest{os.getpid()}-{name}")
+        path = os.path.join(mounted_at("/proc/self/mountinfo"), f"nutest{os.getpid()}-{name}")
         os.mkdir(path)
         made.append(path)
         return path

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from netusage.sources.applications.cgroups import mounted_at
 from netusage.sources.applications.identity import Identities
-from netusage.sources.applications.kernel import Owner, cgroup_root
+from netusage.sources.applications.kernel import Owner
 from netusage.sources.applications.names import Application, Unit
 
 GONE = 2**22 + 1  # no process has such a number
@@ -91,5 +92,7 @@ def test_a_process_that_has_the_number_of_another_one_now_is_not_asked(process, 
 def test_the_cgroup_of_a_living_process_is_read_from_proc(cgroup, process):
     path = cgroup("web.service")
     Path(path, "cgroup.procs").write_text(str(process.pid))
-    found = Identities(cgroup_root()).of(owner(tgid=process.pid, cgroup=os.stat(path).st_ino))
+    found = Identities(mounted_at("/proc/self/mountinfo")).of(
+        owner(tgid=process.pid, cgroup=os.stat(path).st_ino)
+    )
     assert found.unit == Unit(os.path.basename(path))

@@ -16,7 +16,7 @@ from support.patience import until
 
 from netusage.errors import SourceError
 from netusage.sources.applications import bpf
-from netusage.sources.applications.kernel import KernelApplications, Scope, cgroup_root
+from netusage.sources.applications.kernel import KernelApplications, Scope
 
 pytestmark = [pytest.mark.system, pytest.mark.root]
 
@@ -591,14 +591,6 @@ def test_where_there_is_no_unified_cgroup_tree_it_says_so(loadable, tmp_path):
     with pytest.raises(SourceError, match="No such file or directory") as raised:
         KernelApplications(str(tmp_path / "nowhere"))
     assert raised.value.hint.startswith("mount the unified cgroup tree")
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text("30 1 0:5 / /sys/fs/cgroup rw - cgroup cgroup rw\n")
-    with pytest.raises(FileNotFoundError, match="not mounted"):
-        cgroup_root(mounts)
-    mounts.write_text(
-        "30 1 0:5 /part /a rw - cgroup2 none rw\n31 1 0:5 / /b\\040c rw,x shared:1 - cgroup2 none rw\n"
-    )
-    assert cgroup_root(mounts) == "/b c"
 
 
 @pytest.mark.usefixtures("loadable")

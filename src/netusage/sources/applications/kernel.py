@@ -10,14 +10,16 @@ import socket
 import struct
 from enum import IntEnum
 from mmap import mmap
+from operator import sub
 from typing import NamedTuple, Self
 
 from netusage.errors import SourceError
-from netusage.sources.applications import bpf, skeleton
+from netusage.sources.applications import bpf, cgroups, skeleton
 from netusage.sources.applications.pins import Pins
 
 KERNEL, FORWARDED = 0, 1  # owners that are none; see bpf/layout.h
 _SKELETON = "applications.skeleton"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OVERFLOW_SLOTS = 256
 _SLOTS = 16384
 _KEY = struct.Struct("=QQIBBBB")
@@ -73,6 +75,10 @@ class Count(NamedTuple):
     rx_segments: int
     tx_segments: int
 
+    def minus(self, other: "Count") -> "Count":
+        """The difference of two, the later one first."""
+        return Count(*map(sub, self, other))
+
 
 class State(NamedTuple):
     """What the programs say of themselves: see `struct state` in bpf/layout.h.
@@ -114,9 +120,12 @@ class KernelApplications:
     """Loads and attaches the programs, and reads what they count; a context manager.
 
     Args:
-        cgroup: the root of the unified cgroup tree; None looks for it.
+        cgroup: the root of the unified cgroup tree, or a part of it; None looks for it.
         pins: a directory of a BPF file system in which the programs stay when the process ends, and where those of an
             earlier one are taken up: they have counted meanwhile. None takes them off at the end.
+
+    Attributes:
+        cgroups: a path of that root, for as long as this is open.
 
     Raises:
         SourceError: the kernel refused, or there is no such tree.
@@ -127,9 +136,9 @@ class KernelApplications:
         self._mapped: list[mmap] = []
         self._owners: dict[int, Owner] = {}
         try:
-            fds = self._kept_or_loaded(
-                cgroup, None if pins is None else Pins(pins, skeleton.build(_SKELETON))
-            )
+            root = os.open(cgroup, _DIRECTORY) if cgroup is not None else cgroups.open_root()
+            self.cgroups = f"/proc/self/fd/{self._opened(root)}"
+            fds = self._kept_or_loaded(root, None if pins is None else Pins(pins, skeleton.build(_SKELETON)))
             self._maps = fds
             self._state = self._map(fds["states"], _STATE.size)
             self._keys = self._map(fds["keys"], _KEY.size * _SLOTS)
@@ -149,17 +158,17 @@ class KernelApplications:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _kept_or_loaded(self, cgroup: str | None, pins: Pins | None) -> dict[str, int]:
+    def _kept_or_loaded(self, root: int, pins: Pins | None) -> dict[str, int]:
         """The maps that are read, by name."""
         fds = {} if pins is None else pins.find()
         self._open += fds.values()
         if not fds:
-            fds = self._load(cgroup_root() if cgroup is None else cgroup)
+            fds = self._load(root)
             if pins is not None:
                 pins.keep(fds)
         return fds
 
-    def _load(self, cgroup: str) -> dict[str, int]:
+    def _load(self, root: int) -> dict[str, int]:
         """Maps and links of programs that are loaded and attached anew.
 
         Owners first, so that nothing is counted whose owner could not be known.
@@ -168,7 +177,6 @@ class KernelApplications:
         self._open += [*maps.values(), *programs.values()]
         born = _STATE.pack(0, 0, 0, 0, 0, int.from_bytes(os.urandom(7), "little"))
         bpf.update(maps["states"], struct.pack("=I", 0), born)
-        root = self._opened(os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY))
         links = {"made": self._opened(bpf.link_to_cgroup(programs["made"], root, bpf.ATTACH_SOCK_CREATE))}
         for name in ("sent", "received"):
             links[name] = self._opened(bpf.link_to_tracepoint(programs[name]))
@@ -259,17 +267,3 @@ def netns_cookie() -> int:
     """The cookie of the calling thread's network namespace: a number that no other one gets until the next boot."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         return int(struct.unpack("=Q", sock.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8))[0])
-
-
-def cgroup_root(mounts: str = "/proc/self/mountinfo") -> str:
-    """Where the unified cgroup tree is mounted.
-
-    Raises:
-        OSError: nowhere.
-    """
-    with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            before, _, after = line.partition(" - ")
-            if after.split(" ", 1)[0] == "cgroup2" and before.split(" ")[3] == "/":
-                return before.split(" ")[4].encode("latin-1", "backslashreplace").decode("unicode_escape")
-    raise FileNotFoundError(2, "the unified cgroup tree (cgroup2) is not mounted")

@@ -1,0 +1,80 @@
+"""netusage reconcile: for each interface, the account that adds up."""
+
+from typing import Any
+
+from netusage.cli import options
+from netusage.cli.context import Invocation, pass_invocation
+
+_EXPLAINED = {
+    "unattributed": "reached no socket, or was counted before applications were recorded",
+    "unattributed, negative": "given to two sockets, or counted here a moment apart from the interface",
+}
+
+
+@options.command(
+    "reconcile",
+    examples=[
+        ("netusage reconcile", "today, every interface"),
+        ("netusage reconcile --since 7d --interface eth0", "one interface, seven days"),
+        ("netusage reconcile --format json", "for a program"),
+    ],
+)
+@options.share_options
+@options.ledger_options
+@options.output_options(*options.FORMATS)
+@options.unit_options
+@options.zone_option
+@pass_invocation
+def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str) -> None:
+    """Account for every byte of each interface: applications, the kernel, what was forwarded, and the rest.
+
+    The lines add up to what the interface counted, to the byte. A rest that is not zero says what it can be.
+    """
+    import os
+
+    from netusage.ledger.reader import LedgerReader
+    from netusage.periods import isoformat, zone
+    from netusage.render.columns import Column
+    from netusage.render.context import detect
+    from netusage.render.formats import render
+    from netusage.reports.applications import reconcile
+
+    settings = inv.settings
+    where = zone(settings.report.tz or None)
+    period = options.asked_period(since, until, where)
+    path = str(inv.ledger_path(for_reading=True))
+    with LedgerReader(path) as reader:
+        accounts = reconcile(reader, period, interfaces)
+    found: list[dict[str, Any]] = []
+    for account in accounts:
+        for line, counters in [*account.lines, ("interface", account.total)]:
+            said = f"{line}, negative" if min(counters) < 0 else line
+            found.append(
+                {
+                    "interface": account.interface,
+                    "line": line,
+                    **counters._asdict(),
+                    "both": counters.rx_bytes + counters.tx_bytes,
+                    "note": "" if counters.is_zero else _EXPLAINED.get(said, ""),
+                }
+            )
+    columns = [
+        Column("interface", "Interface"),
+        Column("line", "Line"),
+        Column("rx_bytes", "Received", "int"),
+        Column("tx_bytes", "Sent", "int"),
+        Column("both", "Total", "int"),
+        Column("note", "Because", spare=True),
+    ]
+    envelope = {
+        "report": "reconcile",
+        "timezone": str(where),
+        "start": isoformat(period.start_s, where),
+        "end": isoformat(period.end_s, where),
+        "interface_filter": list(interfaces),
+        "ledger": path,
+    }
+    with inv.output() as out:
+        report = settings.report
+        context = detect(out, os.environ, units=report.units, bits=report.bits, zone=where)
+        render(inv.format, columns, found, envelope=envelope, context=context, stream=out)

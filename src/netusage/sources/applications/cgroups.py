@@ -1,0 +1,56 @@
+"""The root of the unified cgroup tree: where it is mounted, or opened without a mount.
+
+A process in a network namespace of `ip netns`, or in a container, often sees no such mount.
+"""
+
+import ctypes
+import errno
+import os
+
+# Since Linux 5.2; of one number on every kind of machine. include/uapi/linux/mount.h
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_FSCONFIG_CREATE = 6
+_CLOSE_ON_EXEC = 1  # of fsopen and of fsmount
+
+
+def open_root(mounts: str = "/proc/self/mountinfo") -> int:
+    """A file descriptor of the root.
+
+    Raises:
+        OSError: it is mounted nowhere, and may not be opened either.
+    """
+    path = mounted_at(mounts)
+    if path:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    context = _call(_FSOPEN, b"cgroup2", _CLOSE_ON_EXEC)
+    try:
+        _call(_FSCONFIG, context, _FSCONFIG_CREATE, None, None, 0)
+        return _call(_FSMOUNT, context, _CLOSE_ON_EXEC, 0)
+    finally:
+        os.close(context)
+
+
+def mounted_at(mounts: str) -> str:
+    """The first place where the root is mounted; "" for nowhere."""
+    with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            root, path = before.split(" ")[3:5]
+            if after.split(" ", 1)[0] == "cgroup2" and root == "/":
+                found = path.encode("latin-1", "backslashreplace").decode("unicode_escape")
+                if os.path.exists(os.path.join(found, "cgroup.procs")):  # it may be hidden by another mount
+                    return found
+    return ""
+
+
+def _call(number: int, *arguments: object) -> int:
+    library = ctypes.CDLL(None, use_errno=True)
+    library.syscall.restype = ctypes.c_long
+    found = int(library.syscall(number, *arguments))
+    if found < 0:
+        error = ctypes.get_errno()
+        raise OSError(
+            errno.ENOENT if error == errno.EPERM else error,
+            "the unified cgroup tree (cgroup2) is not mounted",
+        )
+    return found

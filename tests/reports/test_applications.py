@@ -1,0 +1,123 @@
+"""Whose bytes they were, and the account of each interface: lines that add up to what it counted."""
+
+import pytest
+from support.ledgers import START_S, writing
+
+from netusage.errors import NoDataError, UsageError
+from netusage.ledger.batch import Part
+from netusage.ledger.reader import LedgerReader
+from netusage.model import QUARTER_S, Counters, Who
+from netusage.periods import Period
+from netusage.reports.applications import DIMENSIONS, REST, applications, reconcile, whole_quarters
+from netusage.settings.schema import InterfaceSettings
+
+WEB = Who("application", "web", "/srv/web", "eva", "web.service")
+DB = Who("application", "db", "/srv/db", "eva", "", "docker 0123456789ab", "pod-1")
+KERNEL, FORWARDED, UNNAMED = Who("kernel"), Who("forwarded"), Who("unnamed")
+HOUR = Period(START_S, START_S + 4 * QUARTER_S)
+NOTHING = InterfaceSettings()
+
+
+@pytest.fixture
+def reader(tmp_path):
+    """An hour: eth0 is in the total, docker0 is not, and wlan0 had more given to sockets than it counted."""
+    path = tmp_path / "ledger.db"
+    with writing(path) as ledger:
+        eth0, wlan0 = ledger.interface("eth0"), ledger.interface("wlan0")
+        docker0 = ledger.interface("docker0", "bridge", counted=False)
+        ledger.interface("idle0")
+        ledger.count(eth0, START_S, 10_000, 5_000, 100, 50)
+        ledger.count(wlan0, START_S + 900, 1_000, 500, 10, 5)
+        ledger.count(docker0, START_S + 900, 700, 70, 7, 7)
+        for epoch, who, scope, protocol, family, counters in (
+            (eth0, WEB, 3, 6, 4, (6_000, 3_000, 60, 30)),
+            (eth0, WEB, 1, 6, 6, (500, 100, 5, 1)),
+            (eth0, DB, 1, 6, 4, (2_000, 1_000, 20, 10)),
+            (eth0, KERNEL, 2, 0, 0, (0, 400, 0, 4)),
+            (eth0, FORWARDED, 3, 17, 4, (0, 300, 0, 3)),
+            (eth0, UNNAMED, 0, 99, 4, (0, 200, 0, 2)),
+            (wlan0, WEB, 3, 17, 4, (1_200, 500, 12, 5)),
+            (docker0, DB, 1, 6, 4, (700, 70, 7, 7)),
+        ):
+            ledger.share(Part(START_S, epoch, who, scope, protocol, family), Counters(*counters))
+        ledger.commit(START_S + 3600)
+    with LedgerReader(str(path)) as found:
+        yield found
+
+
+def table(rows):
+    return {row.values: (row.counters.rx_bytes, row.counters.tx_bytes) for row in rows}
+
+
+def test_the_busiest_application_comes_first_and_everything_is_the_machine_s_total(reader):
+    rows = applications(reader, HOUR, ["application"], NOTHING)
+    assert [row.values[0] for row in rows] == [
+        "web", "db", REST, "the kernel itself", "forwarded", "without a name"
+    ]  # fmt: skip
+    assert table(rows) == {
+        ("web",): (7_700, 3_600),
+        ("db",): (2_000, 1_000),
+        ("the kernel itself",): (0, 400),
+        ("forwarded",): (0, 300),
+        ("without a name",): (0, 200),
+        (REST,): (1_300, 0),
+    }
+    assert sum(row.counters.rx_bytes for row in rows) == 11_000
+    assert sum(row.counters.tx_packets for row in rows) == 55
+    assert sum(row.share for row in rows) == pytest.approx(1)
+
+
+def test_what_is_told_apart_can_be_combined(reader):
+    rows = applications(reader, HOUR, ["user", "scope", "protocol", "family"], NOTHING)
+    assert table(rows)["eva", "internet", "TCP", "IPv4"] == (6_000, 3_000)
+    assert table(rows)["eva", "LAN", "TCP", "IPv6"] == (500, 100)
+    assert table(rows)["", "link-local and multicast", "other", "other"] == (0, 400)
+    assert table(rows)["", "loopback", "IP protocol 99", "IPv4"] == (0, 200)
+    assert table(rows)["", "", "", ""] == (1_300, 0)
+
+
+@pytest.mark.parametrize("by", list(DIMENSIONS))
+def test_by_anything_the_sum_is_what_the_interfaces_counted(reader, by):
+    rows = applications(reader, HOUR, [by], NOTHING)
+    assert sum(row.counters.rx_bytes for row in rows) == 11_000
+    assert sum(row.counters.tx_bytes for row in rows) == 5_500
+
+
+def test_interfaces_that_are_asked_for_are_told_whether_they_are_in_the_total_or_not(reader):
+    assert table(applications(reader, HOUR, ["application", "container"], NOTHING, ["docker*"])) == {
+        ("db", "docker 0123456789ab"): (700, 70)
+    }
+    everything = applications(reader, HOUR, ["interface"], NOTHING, ["*"])
+    assert table(everything)[("docker0",)] == (700, 70)
+    with pytest.raises(NoDataError, match="no interface 'tun0'"):
+        applications(reader, HOUR, ["application"], NOTHING, ["tun0"])
+
+
+def test_each_interface_has_an_account_whose_lines_add_up(reader):
+    accounts = {account.interface: account for account in reconcile(reader, HOUR)}
+    assert accounts.keys() == {"eth0", "wlan0", "docker0"}  # idle0 counted nothing
+    for account in accounts.values():
+        sums = Counters()
+        for _, counters in account.lines:
+            sums = sums.plus(counters)
+        assert sums == account.total
+    assert [line for line, _ in accounts["eth0"].lines] == [
+        "applications", "the kernel itself", "forwarded", "without a name", REST
+    ]  # fmt: skip
+    assert accounts["eth0"].lines[-1][1] == Counters(1_500, 0, 15, 0)
+    assert accounts["wlan0"].lines[-1][1] == Counters(-200, 0, -2, 0)
+    assert accounts["docker0"].lines[-1][1] == Counters()
+    assert [one.interface for one in reconcile(reader, HOUR, ["w*"])] == ["wlan0"]
+
+
+def test_a_time_without_applications_says_how_they_are_recorded(reader):
+    with pytest.raises(NoDataError, match="nothing is recorded of applications") as raised:
+        applications(reader, Period(START_S - 900, START_S), ["application"], NOTHING)
+    assert "--applications" in raised.value.hint
+
+
+def test_the_time_is_widened_to_quarters_of_an_hour():
+    assert whole_quarters(START_S + 1, START_S + 901) == (START_S, START_S + 1800)
+    assert whole_quarters(START_S, START_S + 900) == (START_S, START_S + 900)
+    with pytest.raises(UsageError, match="ends before it begins"):
+        whole_quarters(START_S, START_S)

@@ -1,0 +1,128 @@
+"""The recorder with its eye on applications: what they had is in the ledger, and each interface reconciles to the byte."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from support.namespace import Namespace, run
+from support.patience import until
+
+pytestmark = [pytest.mark.system, pytest.mark.root]
+
+SEND = """
+    import socket, sys
+    size, times = int(sys.argv[1]), int(sys.argv[2])
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(times):
+        sock.sendto(bytes(size), ("10.9.0.2", 5000))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _loadable():
+    from netusage.errors import SourceError
+    from netusage.sources.applications.kernel import KernelApplications
+
+    try:
+        KernelApplications().close()
+    except SourceError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def cable(space, spaces):
+    """`space` and another one with a cable between them, and somebody who takes what is sent."""
+    other: Namespace = spaces()
+    space.pair("cable", "cable", peer=other)
+    for one, own in ((space, 1), (other, 2)):
+        one.ip("addr", "add", f"10.9.0.{own}/24", "dev", "cable")
+    receiver = other.socket(2, 2)
+    receiver.bind(("10.9.0.2", 5000))
+    return other
+
+
+def script(tmp_path, space, name, *arguments):
+    path = tmp_path / name
+    path.write_text(textwrap.dedent(SEND))
+    subprocess.run(space.command(sys.executable, str(path), *map(str, arguments)), check=True)
+
+
+def rows(start, ledger, *command):
+    """What a command prints as JSON."""
+    process = start(*command, "--db", ledger, "--format", "json")
+    assert process.wait() == 0, process.err
+    return json.loads(process.out)["rows"]
+
+
+def test_every_byte_of_each_interface_is_accounted_for(space, cable, record, start, ledger, tmp_path):
+    process = record(space, "--applications")
+    script(tmp_path, space, "one.py", 1000, 300)
+    script(tmp_path, space, "two.py", 500, 200)
+    process.stop()
+    found = {
+        row["application"]: row
+        for row in rows(start, ledger, "apps", "--by", "application", "--interface", "cable")
+    }
+    assert found["one.py"]["tx_bytes"] == 300 * 1042
+    assert found["two.py"]["tx_bytes"] == 200 * 542
+    lines = [row for row in rows(start, ledger, "reconcile") if row["interface"] == "cable"]
+    *parts, total = lines
+    counted = space.counters()["cable"]
+    for key in ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets"):
+        assert sum(row[key] for row in parts) == total[key] == getattr(counted, key)
+    assert parts[-1]["line"] == "unattributed"
+    assert parts[-1]["tx_bytes"] == 0
+
+
+def test_applications_of_an_interface_that_goes_away_keep_their_bytes(
+    space, cable, record, start, ledger, tmp_path
+):
+    process = record(space, "--applications")
+    script(tmp_path, space, "last.py", 1000, 100)
+    counted = space.counters()["cable"]
+    space.ip("link", "del", "cable")
+    until(lambda: _is_closed(ledger), "the interface to be recorded as gone")
+    process.stop()
+    found = {
+        row["application"]: row
+        for row in rows(start, ledger, "apps", "--by", "application", "--interface", "cable")
+    }
+    assert found["last.py"]["tx_bytes"] == 100 * 1042
+    assert sum(row["tx_bytes"] for row in found.values()) == counted.tx_bytes
+
+
+def _is_closed(ledger):
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+        return connection.execute("SELECT count(*) FROM epoch WHERE closed_us IS NOT NULL").fetchone()[0]
+
+
+def test_the_programs_are_gone_when_the_recorder_has_stopped(space, record):
+    def programs():
+        return {one["id"] for one in json.loads(run("bpftool", "-j", "prog", "list"))}
+
+    before = programs()
+    process = record(space, "--applications")
+    assert programs() - before
+    process.stop()
+    until(lambda: not programs() - before, "the kernel to free the programs")
+
+
+def test_a_recorder_that_may_not_count_by_application_says_so_and_records_interfaces(space, ledger, tmp_path):
+    """As root without privileges: files can be read, and the kernel takes no programs."""
+    command = ("-m", "netusage", "daemon", "--applications", "--db", str(ledger))
+    confined = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, *command)
+    with open(tmp_path / "said", "w+") as said:
+        process = subprocess.Popen(space.command(*confined), stderr=said, cwd=tmp_path)
+        try:
+            until(lambda: "recording into" in (tmp_path / "said").read_text(), "the recorder to begin")
+        finally:
+            process.terminate()
+            assert process.wait(20) == 143
+    lines = (tmp_path / "said").read_text().splitlines()
+    assert "the kernel does not count by application here" in lines[0]
+    assert lines[0].endswith("interfaces are recorded without applications")
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+        assert connection.execute("SELECT count(*) FROM interface").fetchone()[0]
