@@ -4,13 +4,16 @@ import pytest
 
 from netusage.doctor.findings import Verdict
 from netusage.doctor.machine import check_machine
-from netusage.settings.schema import Settings, SourceSettings
+from netusage.settings.schema import RecorderSettings, Settings, SourceSettings
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="netlink exists on Linux only")
 
 
-def findings(kind="auto"):
-    return {finding.about: finding for finding in check_machine(Settings(source=SourceSettings(kind=kind)))}
+def findings(kind="auto", *, applications=False):
+    settings = Settings(
+        source=SourceSettings(kind=kind), recorder=RecorderSettings(applications=applications)
+    )
+    return {finding.about: finding for finding in check_machine(settings)}
 
 
 @linux
@@ -33,3 +36,18 @@ def test_psutil_has_no_link_events_and_says_what_that_costs():
 def test_the_identities_of_boot_and_machine_are_looked_at():
     found = findings("psutil")
     assert {"system", "boot", "machine"} <= found.keys()
+
+
+@linux
+def test_applications_that_are_not_recorded_are_no_problem():
+    found = findings("psutil")["applications"]
+    assert (found.verdict, found.found) == (Verdict.OK, "not recorded: totals of interfaces only")
+    assert "daemon --applications" in found.todo
+
+
+@pytest.mark.system
+@pytest.mark.root
+def test_applications_that_are_recorded_are_tried_in_the_kernel():
+    found = findings(applications=True)["applications"]
+    assert found.verdict is Verdict.OK
+    assert "counted in the kernel" in found.found

@@ -28,6 +28,8 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
     else:
         with contextlib.closing(source):
             yield from _check_source(source, why)
+    if sys.platform == "linux":
+        yield _check_applications(wanted=settings.recorder.applications)
     yield _check_boot()
     if machine_id():
         yield Finding("machine", Verdict.OK, "has an identity: a copied ledger is told from this machine's")
@@ -80,6 +82,22 @@ def _check_events(source: Source) -> Finding:
     )
     return Finding(
         "link events", Verdict.NOTE, found, "give the recorder CAP_NET_ADMIN: netusage service install"
+    )
+
+
+def _check_applications(*, wanted: bool) -> Finding:
+    """What is known of applications; the programs are only loaded where they are wanted, and taken off at once."""
+    if not wanted:
+        found = "not recorded: totals of interfaces only"
+        return Finding("applications", Verdict.OK, found, "to record them: netusage daemon --applications")
+    from netusage.sources.applications.kernel import KernelApplications  # noqa: PLC0415  # seldom wanted
+
+    try:
+        KernelApplications().close()
+    except SourceError as error:
+        return Finding("applications", Verdict.PROBLEM, error.message, error.hint)
+    return Finding(
+        "applications", Verdict.OK, "counted in the kernel: every byte that an interface sends, exact"
     )
 
 
