@@ -2,6 +2,7 @@
 
 import pytest
 
+from netusage.errors import SourceError
 from netusage.ledger.batch import Epoch, Part
 from netusage.model import US, ZERO, Counters, Link, Place, Who
 from netusage.recorder.shares import Shares
@@ -17,6 +18,14 @@ class Replay:
 
     def __init__(self):
         self.counts = {}
+        self.full = self.closed = False
+        self.said = []
+
+    def is_nearly_full(self):
+        return self.full
+
+    def close(self):
+        self.closed = True
 
     def read(self):
         return dict(self.counts)
@@ -37,6 +46,19 @@ def replay():
     return Replay()
 
 
+def begin(*replays):
+    """Shares of sources that are opened one after the other; after the last one none can be had."""
+    left = list(replays)
+
+    def open_source():
+        if not left:
+            raise SourceError("the kernel refuses")
+        found = left.pop(0)
+        return found, found
+
+    return Shares(open_source, HERE, replays[0].said.append)
+
+
 def epoch(index=2, kind="veth"):
     link = Link(index, f"eth{index}", kind)
     return Epoch(Place("boot"), link, 0, "first-sight", ZERO, ZERO)
@@ -55,18 +77,17 @@ def had(shares, quarter=0):
     }
 
 
-def test_what_was_counted_before_the_recorder_came_is_not_its_own(replay):
+def test_what_was_counted_before_interfaces_were_recorded_is_not_their_own(replay):
+    shares = begin(replay)
     replay.count(100, 1000, 1000)
-    shares = Shares(replay, replay, HERE)
-    shares.collect(at(1), {2: epoch()})
-    assert shares.pending == {}
+    shares.begin()
     replay.count(100, 86, 100)
     shares.collect(at(2), {2: epoch()})
     assert list(shares.pending.values()) == [Counters(86 + 14, 100, 1, 1)]
 
 
 def test_what_is_pending_adds_up_until_it_is_committed(replay):
-    shares, living = Shares(replay, replay, HERE), {2: epoch()}
+    shares, living = begin(replay), {2: epoch()}
     for n in range(3):
         replay.count(100, 86, 50)
         replay.count(200, 0, 10, protocol=17)
@@ -82,7 +103,7 @@ def test_what_is_pending_adds_up_until_it_is_committed(replay):
 
 
 def test_what_is_found_when_a_quarter_has_ended_belongs_to_it(replay):
-    shares, living = Shares(replay, replay, HERE), {2: epoch()}
+    shares, living = begin(replay), {2: epoch()}
     shares.collect(at(895), living)
     assert not shares.is_due(at(899))
     assert shares.is_due(at(900))
@@ -96,7 +117,7 @@ def test_what_is_found_when_a_quarter_has_ended_belongs_to_it(replay):
 
 @pytest.mark.parametrize("later", [-3600, 7200])
 def test_after_a_step_of_the_clock_it_belongs_to_where_the_clock_is(replay, later):
-    shares, living = Shares(replay, replay, HERE), {2: epoch()}
+    shares, living = begin(replay), {2: epoch()}
     shares.collect(at(10), living)
     replay.count(100, 86, 50)
     shares.collect(at(later), living)
@@ -104,14 +125,14 @@ def test_after_a_step_of_the_clock_it_belongs_to_where_the_clock_is(replay, late
 
 
 def test_other_namespaces_are_not_counted(replay):
-    shares = Shares(replay, replay, HERE)
+    shares = begin(replay)
     replay.count(100, 86, 50, netns=ELSEWHERE)
     shares.collect(at(1), {2: epoch()})
     assert shares.pending == {}
 
 
 def test_an_interface_that_is_not_known_yet_gets_its_bytes_when_it_is(replay):
-    shares = Shares(replay, replay, HERE)
+    shares = begin(replay)
     replay.count(100, 86, 50, ifindex=7)
     shares.collect(at(1), {2: epoch()})
     assert shares.pending == {}
@@ -120,7 +141,7 @@ def test_an_interface_that_is_not_known_yet_gets_its_bytes_when_it_is(replay):
 
 
 def test_the_last_bytes_of_an_interface_that_is_gone_are_its_own(replay):
-    shares, gone = Shares(replay, replay, HERE), epoch()
+    shares, gone = begin(replay), epoch()
     shares.collect(at(1), {2: gone})
     replay.count(100, 86, 50)
     shares.collect(at(2), {})
@@ -128,7 +149,30 @@ def test_the_last_bytes_of_an_interface_that_is_gone_are_its_own(replay):
 
 
 def test_loopback_is_counted_as_it_counts_itself(replay):
-    shares = Shares(replay, replay, HERE)
+    shares = begin(replay)
     replay.count(100, 86, 114)
     shares.collect(at(1), {2: epoch(kind="loopback")})
     assert had(shares) == {"app": Counters(86, 100, 1, 1)}
+
+
+def test_where_there_is_no_room_any_more_counting_begins_anew(replay):
+    other, living = Replay(), {2: epoch()}
+    shares = begin(replay, other)
+    replay.count(100, 86, 50)
+    replay.full = True
+    shares.collect(at(1), living)
+    assert replay.closed
+    other.count(100, 186, 100)
+    shares.collect(at(2), living)
+    assert had(shares) == {"app": Counters(300, 150, 2, 2)}
+
+
+def test_where_counting_cannot_begin_anew_what_was_counted_stays_and_it_is_said(replay):
+    shares, living = begin(replay), {2: epoch()}
+    replay.count(100, 86, 50)
+    replay.full = True
+    shares.collect(at(1), living)
+    shares.collect(at(2), living)
+    assert had(shares) == {"app": Counters(100, 50, 1, 1)}
+    assert replay.said == ["the kernel refuses; interfaces are recorded without applications from now on"]
+    shares.close()

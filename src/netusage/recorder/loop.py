@@ -129,6 +129,8 @@ class Recorder:
         at = self._clock.now()
         self._meter.widen(self._source.counter_bits)
         self._meter.start(at, links, remembered)
+        if self._shares is not None:
+            self._shares.begin()
         self._commit(at)
         self._notifier.send("READY=1", "STATUS=recording")
         stop = self._loop(at, until_ns)

@@ -142,12 +142,17 @@ def _open_shares(
     from netusage.sources.applications.kernel import KernelApplications, netns_cookie  # noqa: PLC0415
     from netusage.sources.applications.naming import Naming  # noqa: PLC0415
 
+    def opened() -> tuple[KernelApplications, Naming]:
+        programs = KernelApplications()
+        return programs, Naming(programs, Identities(programs.cgroups))
+
     try:
-        programs = stack.enter_context(KernelApplications())
+        shares = Shares(opened, netns_cookie(), say)
     except SourceError as error:
         say(f"{error}; interfaces are recorded without applications")
         return None
-    return Shares(programs, Naming(programs, Identities(programs.cgroups)), netns_cookie())
+    stack.callback(shares.close)
+    return shares
 
 
 def _open_book(

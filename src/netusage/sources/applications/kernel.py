@@ -207,6 +207,11 @@ class KernelApplications:
         """What the programs say of themselves."""
         return State(*_STATE.unpack_from(self._state))
 
+    def is_nearly_full(self) -> bool:
+        """Whether three quarters of the counters are taken, or an owner could not be described any more."""
+        state = self.state()
+        return state.slots_used > 3 * _SLOTS // 4 or state.nameless > 0 or state.overflows > 0
+
     def read(self) -> dict[Key, Count]:
         """Everything that was counted since the programs were loaded.
 
