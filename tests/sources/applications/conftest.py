@@ -50,7 +50,8 @@ class Lab:
         self.left, self.right = spaces(), spaces()
         self._directory = directory
         self._processes = []
-        self.left.pair("cable", "cable", peer=self.right)
+        # numbers that nothing else has: what overflows is counted by them, in all namespaces together
+        self.left.pair("cable", "cable", peer=self.right, index=177, other_index=178)
         for space, own in ((self.left, 1), (self.right, 2)):
             space.ip("addr", "add", f"10.9.0.{own}/24", "dev", "cable")
         for space, own, other in ((self.left, 1, self.right), (self.right, 2, self.left)):
