@@ -15,7 +15,7 @@ PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
 ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo yes)
 BPF_PACKAGES = clang bpftool libbpf-dev
 TEST_PACKAGES = tzdata iproute2 mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES)
-BENCH_PACKAGES = iproute2 vnstat
+BENCH_PACKAGES = iproute2 vnstat nethogs
 
 .PHONY: run test check lint unit search bench bpf docs clean system-packages python
 

@@ -17,17 +17,19 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+#define SOCK_STREAM 1
 #define ETHERNET_IPV4 0x0800
 #define ETHERNET_IPV6 0x86dd
 #define TCP 6
 #define UDP 17
+#define SMALLEST_DIVIDED 216 /* bytes: two parts of the least that a path takes, RFC 879 and 1191 */
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Of a socket: whose it is, and which counter its packets went to last. */
 struct ownership {
     __u64 owner;
-    __u64 cached; /* see `tag_of` */
+    __u64 cached; /* see `way_of` */
     __u64 user;   /* who used it last, see `running` */
     __u64 is_part; /* of an MPTCP connection: the kernel made it, and the whole has the owner */
 };
@@ -369,33 +371,52 @@ static __noinline __u32 slot_of(struct key *key)
     return overflow;
 }
 
-/* What a socket remembers of the slot that its packets went to: generation, namespace, interface, scope, family, and
- * the slot in the lowest 14 bits. 0 where one of them is too large to be remembered. */
-static __always_inline __u64 tag_of(const struct key *key)
-{
-    struct state *counts = state();
+/* What a socket remembers of the slot that its packets went to: which packets those are, and in the lowest 14 bits the
+ * slot. 0 where the namespace's or the interface's number is too large to be remembered. The other end of a TCP socket
+ * is always the same, so its packets are told by namespace and interface alone, without a look at their headers. */
+#define SLOT_BITS 14
+#define TCP_SOCKET (1ULL << 17)
 
-    if (!counts || key->netns >> 16 || key->ifindex >> 16 || (key->protocol != TCP && key->protocol != UDP))
+static __always_inline __u64 way_of(const struct key *key)
+{
+    if (key->netns >> 24 || key->ifindex >> 20)
         return 0;
-    return (counts->generation & 0x7fff) << 49 | key->netns << 33 | (__u64)key->ifindex << 17 |
-           (__u64)(key->scope & 3) << 15 | (__u64)(key->family == 6) << 14;
+    return key->netns << 40 | (__u64)key->ifindex << 20;
 }
 
-static __always_inline struct counter *counter_of(struct ownership *own, struct key *key)
+static __always_inline __u64 remembered(struct ownership *own)
 {
-    __u64 tag = tag_of(key), cached = own ? *(volatile __u64 *)&own->cached : 0;
+    return own ? *(volatile __u64 *)&own->cached : 0;
+}
+
+/* The slot of a TCP socket's packets on this way, if it is remembered; slot 0 is nobody's. */
+static __always_inline __u32 slot_of_tcp(struct ownership *own, const struct key *key)
+{
+    __u64 way = way_of(key) | TCP_SOCKET, cached = remembered(own);
+
+    return cached >> SLOT_BITS == way >> SLOT_BITS && way > TCP_SOCKET ? cached & ((1 << SLOT_BITS) - 1) : 0;
+}
+
+/* The slot of a packet whose headers have been read. */
+static __always_inline __u32 slot_of_packet(struct ownership *own, struct key *key, int is_stream)
+{
+    __u64 way = way_of(key), cached = remembered(own);
     __u32 slot;
 
-    if (tag && (cached & ~0x3fffULL) == tag) {
-        slot = cached & 0x3fff;
-    } else {
-        if (own)
-            key->owner = own->owner;
-        slot = slot_of(key);
-        if (own && tag && slot >= OVERFLOW_SLOTS)
-            *(volatile __u64 *)&own->cached = tag | slot;
-    }
-    return bpf_map_lookup_elem(&counters, &slot);
+    if (way && key->protocol == TCP && is_stream) /* and no raw socket */
+        way |= TCP_SOCKET;
+    else if (way && key->protocol == UDP)
+        way |= (__u64)(key->scope & 3) << 15 | (__u64)(key->family == 6) << 14;
+    else
+        way = 0;
+    if (way && cached >> SLOT_BITS == way >> SLOT_BITS && cached & (1 << SLOT_BITS) - 1)
+        return cached & ((1 << SLOT_BITS) - 1);
+    if (own)
+        key->owner = own->owner;
+    slot = slot_of(key);
+    if (own && way && slot >= OVERFLOW_SLOTS)
+        *(volatile __u64 *)&own->cached = way | slot;
+    return slot;
 }
 
 /* The kernel makes the TCP sockets of an MPTCP connection by itself. Each is given the owner of the whole when it
@@ -438,24 +459,28 @@ int ingress(struct __sk_buff *packet)
             own = part_of_mptcp(sock, own);
     }
     key.netns = bpf_get_netns_cookie(packet);
-    if (packet->protocol == bpf_htons(ETHERNET_IPV4)) {
-        struct ipv4_header *ip = data;
-        key.family = 4;
-        if ((void *)(ip + 1) <= end) {
-            key.protocol = ip->protocol;
-            key.scope = scope_of_ipv4(bpf_ntohl(ip->from));
-            headers = (ip->version_and_length & 15) * 4;
+    __u32 slot = segments > 1 ? 0 : slot_of_tcp(own, &key);
+    if (!slot) {
+        if (packet->protocol == bpf_htons(ETHERNET_IPV4)) {
+            struct ipv4_header *ip = data;
+            key.family = 4;
+            if ((void *)(ip + 1) <= end) {
+                key.protocol = ip->protocol;
+                key.scope = scope_of_ipv4(bpf_ntohl(ip->from));
+                headers = (ip->version_and_length & 15) * 4;
+            }
+        } else {
+            struct ipv6_header *ip = data;
+            key.family = 6;
+            if ((void *)(ip + 1) <= end) {
+                key.protocol = ip->next_header;
+                key.scope = scope_of_ipv6(ip->from);
+                headers = sizeof *ip;
+            }
         }
-    } else {
-        struct ipv6_header *ip = data;
-        key.family = 6;
-        if ((void *)(ip + 1) <= end) {
-            key.protocol = ip->next_header;
-            key.scope = scope_of_ipv6(ip->from);
-            headers = sizeof *ip;
-        }
+        slot = slot_of_packet(own, &key, sock && sock->type == SOCK_STREAM);
     }
-    struct counter *counter = counter_of(own, &key);
+    struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
     if (!counter)
         return 1;
     ADD(counter->rx_bytes, length);
@@ -490,32 +515,40 @@ int transmit(__u64 *arguments)
         own = bpf_sk_storage_get(&sockets, sock, 0, 0);
     if (!own && packet->skb_iif && packet->skb_iif != device->ifindex)
         key.owner = FORWARDED;
-    if (protocol == bpf_htons(ETHERNET_IPV4)) {
-        struct ipv4_header ip;
-        key.family = 4;
-        if (!bpf_probe_read_kernel(&ip, sizeof ip, network)) {
-            key.protocol = ip.protocol;
-            key.scope = scope_of_ipv4(bpf_ntohl(ip.to));
-            headers = (ip.version_and_length & 15) * 4;
-        }
-    } else if (protocol == bpf_htons(ETHERNET_IPV6)) {
-        struct ipv6_header ip;
-        key.family = 6;
-        if (!bpf_probe_read_kernel(&ip, sizeof ip, network)) {
-            key.protocol = ip.next_header;
-            key.scope = scope_of_ipv6(ip.to);
-            headers = sizeof ip;
-        }
-    } else {
-        key.scope = LINK;
+    __u32 length = packet->len;
+    __u16 segments = 0;
+    if (length >= SMALLEST_DIVIDED) {
+        struct skb_shared_info *shared = (void *)(head + packet->end);
+        segments = BPF_CORE_READ(shared, gso_segs);
     }
-    struct counter *counter = counter_of(own, &key);
+    __u32 slot = segments > 1 ? 0 : slot_of_tcp(own, &key);
+    if (!slot) {
+        if (protocol == bpf_htons(ETHERNET_IPV4)) {
+            struct ipv4_header ip;
+            key.family = 4;
+            if (!bpf_probe_read_kernel(&ip, sizeof ip, network)) {
+                key.protocol = ip.protocol;
+                key.scope = scope_of_ipv4(bpf_ntohl(ip.to));
+                headers = (ip.version_and_length & 15) * 4;
+            }
+        } else if (protocol == bpf_htons(ETHERNET_IPV6)) {
+            struct ipv6_header ip;
+            key.family = 6;
+            if (!bpf_probe_read_kernel(&ip, sizeof ip, network)) {
+                key.protocol = ip.next_header;
+                key.scope = scope_of_ipv6(ip.to);
+                headers = sizeof ip;
+            }
+        } else {
+            key.scope = LINK;
+        }
+        slot = slot_of_packet(own, &key, own && sock->sk_type == SOCK_STREAM);
+    }
+    struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
     if (!counter)
         return 0;
-    ADD(counter->tx_bytes, packet->len);
+    ADD(counter->tx_bytes, length);
     ADD(counter->tx_packets, 1);
-    struct skb_shared_info *shared = (void *)(head + packet->end);
-    __u16 segments = BPF_CORE_READ(shared, gso_segs);
     if (segments > 1) {
         headers += network - packet->data;
         if (key.protocol == TCP) {

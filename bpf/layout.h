@@ -47,6 +47,5 @@ struct state {
     __u64 overflows;           /* packets without a slot of their own */
     __u64 nameless;            /* owners for whose description there was no room */
     __u64 without_storage;     /* sockets that could not be given an owner */
-    __u64 generation;          /* counts up when what sockets remember of slots is void */
     __u64 born;                /* a number that who loaded the programs chose: another life has another one */
 };

@@ -545,7 +545,7 @@ def test_the_bytes_of_a_tunnel_are_those_of_who_sends_through_it_on_each_layer(l
 
 
 def test_what_no_slot_is_left_for_is_counted_by_interface_without_a_name(lab, programs):
-    full = struct.pack("=6Q", 16384 - 256, 0, 0, 0, 1, 0)
+    full = struct.pack("=5Q", 16384 - 256, 0, 0, 0, 0)
     bpf.update(programs._maps["states"], struct.pack("=I", 0), full)
     assert programs.is_nearly_full()
     talk(lab)

@@ -24,7 +24,7 @@ _OVERFLOW_SLOTS = 256
 _SLOTS = 16384
 _KEY = struct.Struct("=QQIBBBB")
 _COUNTER = struct.Struct("=8Q")
-_STATE = struct.Struct("=6Q")
+_STATE = struct.Struct("=5Q")
 _PATH_PARTS, _PART_LENGTH = 8, 48
 _OWNER = struct.Struct(f"=QQIII4x16s256s{_PATH_PARTS * _PART_LENGTH}s")
 _SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h, since Linux 5.14
@@ -90,7 +90,6 @@ class State(NamedTuple):
     overflows: int
     nameless: int
     without_storage: int
-    generation: int
     born: int
 
 
@@ -175,7 +174,7 @@ class KernelApplications:
         """
         maps, programs = skeleton.load(_SKELETON)
         self._open += [*maps.values(), *programs.values()]
-        born = _STATE.pack(0, 0, 0, 0, 0, int.from_bytes(os.urandom(7), "little"))
+        born = _STATE.pack(0, 0, 0, 0, int.from_bytes(os.urandom(7), "little"))
         bpf.update(maps["states"], struct.pack("=I", 0), born)
         links = {"made": self._opened(bpf.link_to_cgroup(programs["made"], root, bpf.ATTACH_SOCK_CREATE))}
         for name in ("sent", "received"):

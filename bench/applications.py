@@ -1,0 +1,324 @@
+"""What it costs the traffic to be counted by application, and how much of it gets a name: netusage and nethogs.
+
+Both ends of every connection run on this machine's processors, so the costs are upper bounds. Python makes the traffic.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lab
+from tables import Goal, Result, microseconds, number
+
+HERE, THERE = "10.9.0.1", "10.9.0.2"
+INTERFACE = "near0"
+WATCHERS = ("nobody", "netusage", "nethogs")
+GOALS = {"one TCP stream": 3, "UDP, 64 bytes": 8, "connections": 8}  # percent of throughput
+STREAMS = 100
+COUNTERS = 1000
+
+
+# ---- The other end ----------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Takes whatever comes, in a network namespace of its own, until it is killed."""
+    lab.enter()
+    print("ready", flush=True)
+    sys.stdin.readline()  # the interface is here now
+    lines = [f"addr add {THERE}/24 dev far0", "link set far0 up", "link set lo up"]
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind((THERE, 5002))
+    listener = socket.create_server((THERE, 5001), backlog=4096)
+    threading.Thread(target=_take_datagrams, args=(datagrams,), daemon=True).start()
+    print("ready", flush=True)
+    ready = selectors.DefaultSelector()
+    ready.register(listener, selectors.EVENT_READ)
+    buffer = bytearray(1 << 18)
+    while True:
+        for key, _ in ready.select():
+            if key.fileobj is listener:
+                ready.register(listener.accept()[0], selectors.EVENT_READ)
+                continue
+            with contextlib.suppress(ConnectionError):
+                if key.fileobj.recv_into(buffer):
+                    continue
+            ready.unregister(key.fileobj)
+            key.fileobj.close()
+
+
+def _take_datagrams(sock: socket.socket) -> None:
+    buffer = bytearray(2048)
+    while True:
+        sock.recv_into(buffer)
+
+
+# ---- Traffic ----------------------------------------------------------------------------------------------------
+
+
+def one_stream(seconds: float) -> float:
+    """Bytes a second."""
+    block, sent = bytes(1 << 17), 0
+    with socket.create_connection((THERE, 5001)) as sock:
+        begun = time.perf_counter()
+        while (took := time.perf_counter() - begun) < seconds:
+            sent += sock.send(block)
+    return sent / took
+
+
+def many_streams(seconds: float) -> float:
+    """Bytes a second."""
+    block, sent = bytes(1 << 16), 0
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(socket.create_connection((THERE, 5001))) for _ in range(STREAMS)]
+        ready = stack.enter_context(selectors.DefaultSelector())
+        for sock in socks:
+            sock.setblocking(False)
+            ready.register(sock, selectors.EVENT_WRITE)
+        begun = time.perf_counter()
+        while (took := time.perf_counter() - begun) < seconds:
+            for key, _ in ready.select():
+                with contextlib.suppress(BlockingIOError):
+                    sent += key.fileobj.send(block)
+    return sent / took
+
+
+def small_datagrams(seconds: float) -> float:
+    """Packets a second."""
+    sock, sent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
+    sock.connect((THERE, 5002))
+    body, send = bytes(64), sock.send
+    begun = time.perf_counter()
+    while (took := time.perf_counter() - begun) < seconds:
+        for _ in range(256):
+            send(body)
+        sent += 256
+    sock.close()
+    return sent / took
+
+
+def connections(seconds: float) -> float:
+    """Connections a second, each with one byte; ended with a reset, so that none lingers."""
+    made, now = 0, struct.pack("ii", 1, 0)
+    begun = time.perf_counter()
+    while (took := time.perf_counter() - begun) < seconds:
+        with socket.create_connection((THERE, 5001)) as sock:
+            sock.send(b"x")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+        made += 1
+    return made / took
+
+
+TRAFFIC: dict[str, tuple[Callable[[float], float], str]] = {
+    "one TCP stream": (one_stream, "MB/s"),
+    f"{STREAMS} TCP streams": (many_streams, "MB/s"),
+    "UDP, 64 bytes": (small_datagrams, "packets/s"),
+    "connections": (connections, "1/s"),
+}
+
+
+# ---- Who watches ------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def watched(by: str, directory: Path) -> Iterator[subprocess.Popen | None]:
+    """Somebody watches the interface, or nobody does."""
+    if by == "nobody":
+        yield None
+        return
+    if by == "netusage":
+        ledger = directory / "usage.db"
+        command = [sys.executable, "-m", "netusage", "daemon", "--applications", "--db", str(ledger)]
+    else:
+        command = ["nethogs", "-t", "-d", "1", "-v", "2", INTERFACE]
+    out = directory / f"{by}.out"
+    with open(out, "w") as file:
+        process = subprocess.Popen(
+            [*lab.DIES_WITH_ITS_PARENT, *command],
+            env=lab.environment(),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    sign = "recording into" if by == "netusage" else "Refreshing:"
+    end = time.monotonic() + 20
+    while sign not in out.read_text(errors="replace"):
+        if time.monotonic() > end or process.poll() is not None:
+            raise lab.BenchError(f"{by} does not run: {out.read_text(errors='replace').strip()[-300:]}")
+        time.sleep(0.05)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def named(by: str, directory: Path) -> int:
+    """How many of the bytes of the last watch have the name of an application."""
+    if by == "netusage":
+        command = [
+            sys.executable,
+            "-m",
+            "netusage",
+            "reconcile",
+            "--interface",
+            INTERFACE,
+            "--format",
+            "json",
+        ]
+        rows = json.loads(lab.output(*command, "--db", str(directory / "usage.db")))["rows"]
+        return next(row["both"] for row in rows if row["line"] == "applications")
+    last = (directory / "nethogs.out").read_text(errors="replace").rpartition("Refreshing:")[2]
+    total = 0.0
+    for line in last.splitlines():
+        program, *amounts = line.split("\t")
+        if len(amounts) == 2 and not program.startswith("unknown"):
+            total += sum(map(float, amounts))
+    return int(total)
+
+
+def counted() -> int:
+    """Bytes that the interface counted, both ways."""
+    statistics_ = Path(f"/sys/class/net/{INTERFACE}/statistics")
+    return sum(int((statistics_ / f"{way}_bytes").read_text()) for way in ("rx", "tx"))
+
+
+# ---- The measurement --------------------------------------------------------------------------------------------
+
+
+def measure_here(rounds: int, seconds: float) -> dict:
+    """Throughput by traffic and watcher, round by round; shares; what loading, reading and memory take."""
+    lab.enter()
+    found: dict = {"rates": {name: {by: [] for by in WATCHERS} for name in TRAFFIC}, "shares": {}}
+    other = subprocess.Popen(
+        [*lab.DIES_WITH_ITS_PARENT, "unshare", "--net", "--mount", sys.executable, __file__, "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        other.stdout.readline()
+        lines = [f"link add {INTERFACE} type veth peer name far0", f"link set far0 netns {other.pid}"]
+        lines += [f"addr add {HERE}/24 dev {INTERFACE}", f"link set {INTERFACE} up", "link set lo up"]
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+        other.stdin.write("\n")
+        other.stdin.flush()
+        other.stdout.readline()
+        with lab.workplace() as directory:
+            for n in range(rounds):
+                order = WATCHERS[n % 3 :] + WATCHERS[: n % 3]
+                for by in order:
+                    for path in directory.iterdir():
+                        path.unlink()
+                    with watched(by, directory) as process:
+                        before = counted()
+                        for name, (traffic, _) in TRAFFIC.items():
+                            found["rates"][name][by].append(traffic(seconds))
+                        time.sleep(1.5)  # nethogs looks once a second
+                        after = counted()
+                        if by == "netusage":
+                            found["resident"] = _resident(process.pid)
+                    if by != "nobody":
+                        found["shares"].setdefault(by, []).append(named(by, directory) / (after - before))
+    finally:
+        other.kill()
+        other.wait()
+    return found | own_costs()
+
+
+def _resident(pid: int) -> int:
+    words = Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()
+    return int(words[0]) * 1024
+
+
+def own_costs() -> dict:
+    """Microseconds that loading the programs and reading many counters take."""
+    from netusage.sources.applications.kernel import KernelApplications
+
+    loads, reads = [], []
+    for _ in range(5):
+        begun = time.perf_counter()
+        programs = KernelApplications()
+        loads.append((time.perf_counter() - begun) * 1e6)
+        programs.close()
+    libc = ctypes.CDLL(None)
+    with KernelApplications() as programs:
+        for n in range(COUNTERS):  # an owner each: processes of other names
+            if not os.fork():
+                libc.prctl(15, f"owner-{n}".encode(), 0, 0, 0)
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    sock.sendto(b"x", ("127.0.0.1", 9))
+                os._exit(0)
+            os.wait()
+        for _ in range(50):
+            begun = time.perf_counter()
+            read = programs.read()
+            reads.append((time.perf_counter() - begun) * 1e6)
+    return {"load_us": statistics.median(loads), "read_us": statistics.median(reads), "counters": len(read)}
+
+
+def measure(place: lab.Place) -> Result:
+    lab.need("nethogs")
+    rounds, seconds = (2, 0.5) if place.quick else (7, 1.5)
+    found = lab.run("applications.py", "--rounds", str(rounds), "--seconds", str(seconds), namespaces=True)
+    result = Result(
+        "Applications",
+        f"Throughput over a veth pair while nobody watches, while `netusage daemon --applications` does, and nethogs "
+        f"(as it is, once a second); medians of {rounds} rounds, order rotated. Both ends run on the same processors.",
+        ["traffic", *WATCHERS, "netusage ÷ nobody", "nethogs ÷ nobody"],
+    )
+    ratios: dict[str, dict[str, float]] = {}
+    for name, by_watcher in found["rates"].items():
+        unit = TRAFFIC[name][1]
+        shown = [statistics.median(rates) / (1e6 if unit == "MB/s" else 1) for rates in by_watcher.values()]
+        ratios[name] = {
+            by: statistics.median(a / b for a, b in zip(by_watcher[by], by_watcher["nobody"], strict=True))
+            for by in WATCHERS
+        }
+        parts = [f"{(ratios[name][by] - 1) * 100:+.1f} %" for by in WATCHERS[1:]]
+        result.rows.append([name, *(f"{number(rate)} {unit}" for rate in shown), *parts])
+    for name, most in GOALS.items():
+        cost = (1 - ratios[name]["netusage"]) * 100
+        result.goals.append(Goal(f"{name}: within {most} %", f"{cost:.1f} %", cost <= most))
+    ahead = all(one["netusage"] > one["nethogs"] for one in ratios.values())
+    result.goals.append(Goal("ahead of nethogs in every row", "yes" if ahead else "no", ahead))
+    shares = {by: min(parts) for by, parts in found["shares"].items()}
+    said = ", ".join(f"{by} {share * 100:.2f} %" for by, share in shares.items())
+    result.goals.append(
+        Goal("a larger share of the bytes has a name", said, shares["netusage"] > shares["nethogs"])
+    )
+    reading = f"{found['counters']:,} in {microseconds(found['read_us'])}"
+    result.goals.append(Goal(f"reading {COUNTERS:,} counters below 1 ms", reading, found["read_us"] < 1000))
+    result.goals.append(Goal("loading below 100 ms", microseconds(found["load_us"]), found["load_us"] < 1e5))
+    memory = found["resident"] / 1e6
+    result.goals.append(Goal("memory below 40 MB", f"{memory:.1f} MB at most", memory < 40))
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", nargs="?", default="measure", choices=["measure", "serve"])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1.5)
+    chosen = parser.parse_args()
+    if chosen.what == "serve":
+        serve()
+    else:
+        print(json.dumps(measure_here(chosen.rounds, chosen.seconds)))
+
+
+if __name__ == "__main__":
+    main()
