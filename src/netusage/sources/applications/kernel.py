@@ -134,6 +134,8 @@ class KernelApplications:
         self._open: list[int] = []
         self._mapped: list[mmap] = []
         self._owners: dict[int, Owner] = {}
+        self._places: list[Key | None] = [None] * _OVERFLOW_SLOTS  # whose each counter is
+        self._unwritten: set[int] = set()
         try:
             root = os.open(cgroup, _DIRECTORY) if cgroup is not None else cgroups.open_root()
             self.cgroups = f"/proc/self/fd/{self._opened(root)}"
@@ -217,17 +219,29 @@ class KernelApplications:
         What no slot of its own could be had for is under the owner KERNEL with an interface's last eight bits for its
         number, and counted in `State.overflows`.
         """
-        used = min(self.state().slots_used + _OVERFLOW_SLOTS, _SLOTS)
-        keys = _KEY.iter_unpack(self._keys[: used * _KEY.size])
-        counters = _COUNTER.iter_unpack(self._counters[: used * _COUNTER.size])
+        state = self.state()
+        used = min(state.slots_used + _OVERFLOW_SLOTS, _SLOTS)
+        self._note_keys(used)
+        counters = map(Count._make, _COUNTER.iter_unpack(self._counters[: used * _COUNTER.size]))
         found = {}
-        for place, (key, numbers) in enumerate(zip(keys, counters, strict=True)):
-            owner, netns, ifindex, scope, protocol, family, is_used = key
-            if is_used:
-                found[Key(owner, netns, ifindex, Scope(scope), protocol, family)] = Count(*numbers)
-            elif place < _OVERFLOW_SLOTS and any(numbers):
-                found[Key(KERNEL, 0, place, Scope.INTERNET, 0, 0)] = Count(*numbers)
+        for place, (key, count) in enumerate(zip(self._places, counters, strict=True)):
+            if key is not None:
+                found[key] = count
+            elif state.overflows and place < _OVERFLOW_SLOTS and any(count):
+                found[Key(KERNEL, 0, place, Scope.INTERNET, 0, 0)] = count
         return found
+
+    def _note_keys(self, used: int) -> None:
+        """Read the keys of counters that are new; a key never changes once it is written."""
+        self._unwritten.update(range(len(self._places), used))
+        self._places += [None] * (used - len(self._places))
+        for place in sorted(self._unwritten):
+            owner, netns, ifindex, scope, protocol, family, is_written = _KEY.unpack_from(
+                self._keys, place * _KEY.size
+            )
+            if is_written:
+                self._places[place] = Key(owner, netns, ifindex, Scope(scope), protocol, family)
+                self._unwritten.discard(place)
 
     def owner(self, number: int) -> Owner | None:
         """Who an owner is; None for those that are none, and where there was no room for a description."""

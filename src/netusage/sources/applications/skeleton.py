@@ -41,39 +41,42 @@ def load(name: str) -> Loaded:
     Raises:
         OSError: the kernel refused; with its log, where it wrote one.
     """
+    try:
+        return _load(name, None)
+    except OSError:  # once more, for the reason: writing it down takes longer than all the rest
+        return _load(name, ctypes.create_string_buffer(_LOG))
+
+
+def _load(name: str, log: "ctypes.Array[ctypes.c_char] | None") -> Loaded:
     head, _, body = _read(name).partition(b"\n")
     about = json.loads(head)
     content = zlib.decompress(body)
     data, instructions = bpf.text(content[: about["data"]]), bpf.text(content[about["data"] :])
-    log = ctypes.create_string_buffer(_LOG)
     maps, programs = about["maps"], about["programs"]
     size = 24 + 16 * len(maps) + 4 * len(programs)
     # struct bpf_loader_ctx, then struct bpf_map_desc and struct bpf_prog_desc of each: tools/lib/bpf/skel_internal.h
-    context = bpf.text(struct.pack("=IIIIQ", size, 0, 1, len(log), bpf.address(log)).ljust(size, b"\0"))
+    begin = struct.pack("=IIIIQ", size, 0, log is not None, 0 if log is None else len(log), bpf.address(log))
+    context = bpf.text(begin.ljust(size, b"\0"))
     array = bpf.create_array(len(data), 1, "__loader.map")
     try:
         bpf.update(array, struct.pack("=I", 0), data.raw)
         loader = _load_loader(array, instructions)
         try:
-            _, after = bpf.call(
-                bpf.PROGRAM_RUN,
-                struct.pack("=IIIIQQIIIIQQ", loader, 0, 0, 0, 0, 0, 0, 0, size, 0, bpf.address(context), 0),
+            attributes = struct.pack(
+                "=IIIIQQIIIIQQ", loader, 0, 0, 0, 0, 0, 0, 0, size, 0, bpf.address(context), 0
             )
+            _, after = bpf.call(bpf.PROGRAM_RUN, attributes)
         finally:
             os.close(loader)
     finally:
         os.close(array)
     result = struct.unpack_from("=i", after, 4)[0]
     if result < 0:
-        said = log.value.decode(errors="replace").strip().splitlines()
-        raise OSError(-result, f"{os.strerror(-result)}; the kernel says: {said[-1] if said else 'nothing'}")
-    return Loaded(
-        {one: struct.unpack_from("=i", context.raw, 24 + 16 * n)[0] for n, one in enumerate(maps)},
-        {
-            one: struct.unpack_from("=i", context.raw, 24 + 16 * len(maps) + 4 * n)[0]
-            for n, one in enumerate(programs)
-        },
-    )
+        said = [] if log is None else log.value.decode(errors="replace").strip().splitlines()
+        reason = said[-2] if len(said) > 1 else "nothing"  # the last line counts instructions
+        raise OSError(-result, f"{os.strerror(-result)}; the kernel says: {reason}")
+    fds = struct.unpack_from("=" + "i12x" * len(maps) + "i" * len(programs), context.raw, 24)
+    return Loaded(dict(zip(maps, fds, strict=False)), dict(zip(programs, fds[len(maps) :], strict=True)))
 
 
 def _load_loader(array: int, instructions: "ctypes.Array[ctypes.c_char]") -> int:
