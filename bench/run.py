@@ -1,6 +1,6 @@
 """Speed and size against the peers, measured in the same run: `python bench/run.py`, or `make bench`.
 
-Needs root on Linux, and Debian's packages vnstat, iproute2 and util-linux (strace, if present, counts system calls);
+Needs root on Linux, and Debian's packages vnstat, nethogs, iproute2 and util-linux (strace, if present, counts system calls);
 psutil and pyroute2 from `pip install -e '.[bench]'`. Nothing of the system is changed: interfaces live in network
 namespaces that go away with the bench, files in `bench/work`.
 """
