@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 import netusage
+from netusage.errors import SourceError
 from netusage.service.job import Job, Scope
 from netusage.service.systemd import unit
+from netusage.sources.applications.kernel import KernelApplications
 
 pytestmark = [pytest.mark.system, pytest.mark.root]
 
@@ -65,7 +67,7 @@ exec env container=lxc {systemd} --system --log-target=journal
 # the interpreter of a test may lie in a home or below /tmp, which the unit hides (and a boot empties)
 DROP_IN = """\
 [Service]
-Environment=PYTHONPATH={source} NETUSAGE_CONFIG=/dev/null
+Environment=PYTHONPATH={source} NETUSAGE_CONFIG=/dev/null NETUSAGE_RECORDER_APPLICATIONS={applications}
 PrivateTmp=no
 ProtectHome=read-only
 """
@@ -129,8 +131,19 @@ systemctl poweroff
 """
 
 
+@pytest.fixture(params=[False, True], ids=["interfaces", "applications"])
+def applications(request):
+    """Whether applications are recorded as well."""
+    if request.param:
+        try:
+            KernelApplications().close()
+        except SourceError as error:
+            pytest.skip(str(error))
+    return request.param
+
+
 @pytest.fixture
-def shared(tmp_path):
+def shared(tmp_path, applications):
     """A directory that the machine under test shares with this one, with all that it needs."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         pytest.skip("needs root, to boot systemd in namespaces")
@@ -143,8 +156,10 @@ def shared(tmp_path):
     ):
         pytest.skip("needs Python and netusage on the root file system")
     files = {
-        "netusage.service": unit(Job((sys.executable, "-m", "netusage"), Scope.SYSTEM)),
-        "test.conf": DROP_IN.format(source=source),
+        "netusage.service": unit(
+            Job((sys.executable, "-m", "netusage"), Scope.SYSTEM, applications=applications)
+        ),
+        "test.conf": DROP_IN.format(source=source, applications=str(applications).lower()),
         "network-for-test.service": NETWORK,
         "end-of-test.service": END,
         "up": UP,
@@ -157,7 +172,7 @@ def shared(tmp_path):
     return tmp_path
 
 
-def test_the_last_reading_comes_after_the_network_has_stopped_and_misses_nothing(shared):
+def test_the_last_reading_comes_after_the_network_has_stopped_and_misses_nothing(shared, applications):
     done = subprocess.run(
         ["unshare", "-m", "-p", "-f", "-n", "-u", "-i", "-C", "--kill-child", "sh", str(shared / "boot")],
         stdin=subprocess.DEVNULL,
@@ -179,6 +194,11 @@ def test_the_last_reading_comes_after_the_network_has_stopped_and_misses_nothing
         recorded = ledger.execute("SELECT rx_bytes, tx_bytes FROM interface WHERE name = 'vt0'").fetchall()
         # of a veth the kernel's last message cannot tell what was received: its peer is gone already
         lost = ledger.execute("SELECT kind, note FROM gap WHERE lossy AND kind <> 'vanished'").fetchall()
+        had = ledger.execute("""
+            SELECT sum(s.tx_bytes) FROM share s JOIN application a ON a.id = s.application_id
+            JOIN interface i ON i.id = s.interface_id WHERE i.name = 'vt0' AND a.kind = 'application'
+        """).fetchone()[0]
     ledger.close()
     assert recorded == [(rx, tx)]
+    assert had == (50 * 1042 if applications else None)
     assert lost == []

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,15 @@ def test_the_recorder_keeps_one_capability_and_its_own_directory():
     # ordinary users read the ledger, which a dynamic user's directory would hide
     assert settings(text, "DynamicUser") == []
     assert settings(text, "StateDirectoryMode") == ["0755"]
+
+
+def test_where_applications_are_recorded_the_unit_may_load_programs_into_the_kernel():
+    job = replace(SYSTEM, applications=True)
+    assert settings(unit(job), "CapabilityBoundingSet") == [
+        "CAP_NET_ADMIN CAP_NET_BROADCAST CAP_BPF CAP_PERFMON"
+    ]
+    assert settings(unit(job), "SystemCallFilter") == ["@system-service", "~@privileged @resources", "bpf"]
+    assert unit(replace(USER, applications=True)) == unit(USER)  # a user may not have it
 
 
 def test_a_users_unit_asks_for_nothing_that_a_user_may_not_have():

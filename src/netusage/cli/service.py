@@ -260,7 +260,14 @@ def _job(invocation: Invocation, manager: "Manager", scope: "Scope", program: Pa
         # the profile of LocalSystem would hide it from everybody
         ledger, named = system_state_directory() / LEDGER_FILE, True
     config_file = invocation.config_file.absolute() if invocation.config_file else None
-    return Job((str(program),) if program else this_program(), scope, ledger, named, config_file)
+    return Job(
+        (str(program),) if program else this_program(),
+        scope,
+        ledger,
+        named,
+        config_file,
+        applications=loaded.settings.recorder.applications,
+    )
 
 
 def _differs(file: Path, text: str) -> bool:

@@ -31,6 +31,7 @@ class Job:
     name_ledger: pass the ledger on the command line; False when the configuration file that the service reads
         names it.
     config_file: a configuration file to read and no other.
+    applications: the configuration asks for what applications had, which takes more privileges.
     """
 
     program: tuple[str, ...]
@@ -38,6 +39,7 @@ class Job:
     ledger: Path | None = None
     name_ledger: bool = False
     config_file: Path | None = None
+    applications: bool = False
 
     @property
     def argv(self) -> tuple[str, ...]:

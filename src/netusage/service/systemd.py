@@ -10,7 +10,8 @@ Why it runs as root and not as a user of its own: the ledger must be readable fo
 which DynamicUser prevents (its directory lies in /var/lib/private), and a user that an installer makes is a user
 that somebody has to remove. Of root's capabilities two are left: CAP_NET_ADMIN lets the receive buffer for link
 events exceed the system's limit (SO_RCVBUFFORCE), CAP_NET_BROADCAST lets the source hear of the far ends of veth
-pairs in other namespaces (NETLINK_LISTEN_ALL_NSID). Root needs no AmbientCapabilities= for them.
+pairs in other namespaces (NETLINK_LISTEN_ALL_NSID). Root needs no AmbientCapabilities= for them. Where applications are
+recorded, CAP_BPF and CAP_PERFMON load the programs that count them.
 """
 
 from pathlib import Path
@@ -66,7 +67,7 @@ _SYSTEM_SANDBOX = """\
 Nice=5
 StateDirectory=netusage
 StateDirectoryMode=0755
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BROADCAST
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BROADCAST{capabilities}
 # no traffic of its own; PrivateNetwork= must not be set: it would hide the interfaces
 IPAddressDeny=any
 ProtectSystem=strict
@@ -86,6 +87,12 @@ KeyringMode=private
 """
 
 
+# to count by application in the kernel; who they are is then known from the kernel's notes, other processes are hidden
+_APPLICATIONS = """\
+SystemCallFilter=bpf
+"""
+
+
 def unit(job: Job) -> str:
     """The text of the unit."""
     system = job.scope is Scope.SYSTEM
@@ -95,10 +102,16 @@ def unit(job: Job) -> str:
     parts += ["# a recorder that cannot start is tried again for ever", "StartLimitIntervalSec=0"]
     parts += ["", _SERVICE.format(command=" ".join(quote(part) for part in job.argv)).rstrip()]
     if system:
-        parts.append(_SYSTEM_SANDBOX.format(protect_home="read-only" if job.needs_home else "yes").rstrip())
+        sandbox = _SYSTEM_SANDBOX.format(
+            protect_home="read-only" if job.needs_home else "yes",
+            capabilities=" CAP_BPF CAP_PERFMON" if job.applications else "",
+        )
+        parts.append(sandbox.rstrip())
         if job.ledger is not None:
             parts.append(f"ReadWritePaths={quote(str(job.ledger.parent))}")
     parts.append(_RESTRICTIONS.rstrip())
+    if system and job.applications:
+        parts.append(_APPLICATIONS.rstrip())
     parts += ["", "[Install]", f"WantedBy={'multi-user.target' if system else 'default.target'}"]
     return "\n".join(parts) + "\n"
 
