@@ -148,6 +148,13 @@ def test_the_last_bytes_of_an_interface_that_is_gone_are_its_own(replay):
     assert [part.epoch for part in shares.pending] == [gone]
 
 
+def test_interfaces_that_are_long_gone_are_not_remembered(replay):
+    shares = begin(replay)
+    for index in range(2, 50):
+        shares.collect(at(index), {index: epoch(index)})
+    assert len(shares._epochs) == 1
+
+
 def test_loopback_is_counted_as_it_counts_itself(replay):
     shares = begin(replay)
     replay.count(100, 86, 114)

@@ -92,7 +92,8 @@ class Shares:
         now = wall_us // US // QUARTER_S
         quarter = self._quarter if now - self._quarter == 1 else now
         self._quarter = now
-        self._epochs.update(epochs)
+        known = {**self._epochs, **epochs}
+        self._epochs = dict(epochs)  # of one that is gone there is nothing more the next time
         if self._source is None:
             return
         from netusage.sources.applications.framing import as_counted  # noqa: PLC0415  # most recorders do without
@@ -100,7 +101,7 @@ class Shares:
         for key, count in self._source.read().items():
             if key.netns != self._netns:
                 continue
-            epoch = self._epochs.get(key.ifindex)
+            epoch = known.get(key.ifindex)
             if epoch is None:
                 continue  # it is not known to the recorder yet
             last = self._last.get(key)
