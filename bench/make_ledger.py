@@ -256,7 +256,7 @@ def make(
         schema.migrate(db, 0, from_s * US)
         db.execute("BEGIN")
         fill(db, Book(interfaces, flat), from_s, until_s, counted)
-        machine_chunks.refresh(db, until_s // DAY_S * DAY_S, most=1 << 31)
+        machine_chunks.refresh_all(db)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
     finally:

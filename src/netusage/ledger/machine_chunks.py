@@ -10,12 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from netusage.ledger.chunks import LONGEST_S, Chunk, checksum, encode
+from netusage.ledger.chunks import DAY_S, LONGEST_S, Chunk, checksum, encode
 from netusage.model import QUARTER_S
 
 # A chunk, or the sum of some, without its columns: its number, start (UTC seconds) and quarters, and what was counted
 # before it since some moment, by counter.
 Head = tuple[int, int, int, int, int, int, int]
+# A chunk as one of a sum: its interface, start (UTC seconds) and change number.
+_Member = tuple[int, int, int]
 
 _AT_ONCE = 8  # chunks, so that the recorder's memory does not grow with the number of interfaces
 _MOST = 50  # rows made anew in one go, so that no commit is long
@@ -55,10 +57,9 @@ def heads(
     of_each = [connection.execute(_CHUNKS, (number, *within)).fetchall() for number in ids]
     sums = connection.execute(_SUMS, within).fetchall() if len(ids) > 1 else []
     if sums:
-        present: dict[int, list[tuple[int, int, int]]] = {}  # by block: interface, start, change
-        for number, own in sorted(zip(ids, of_each, strict=True)):
-            for _, start_s, _, change, *_ in own:
-                present.setdefault(start_s // LONGEST_S, []).append((number, start_s, change))
+        present = _by_block(
+            (number, row[1], row[3]) for number, own in sorted(zip(ids, of_each, strict=True)) for row in own
+        )
         sums = [
             row for row in sums if row[2] == _members(present.get(row[0] // LONGEST_S, ()), _end(*row[:2]))
         ]
@@ -70,7 +71,15 @@ def _end(start_s: int, quarters: int) -> int:
     return start_s + quarters * QUARTER_S
 
 
-def _members(chunks: Iterable[tuple[int, int, int]], until_s: int) -> str:
+def _by_block(chunks: Iterable[_Member]) -> dict[int, list[_Member]]:
+    """Chunks by the four weeks that they are in."""
+    found: dict[int, list[_Member]] = {}
+    for chunk in chunks:
+        found.setdefault(chunk[1] // LONGEST_S, []).append(chunk)
+    return found
+
+
+def _members(chunks: Iterable[_Member], until_s: int) -> str:
     """The chunks before `until_s` in words: pairs of interface and change number, which no two chunks share."""
     return " ".join([f"{number}:{change}" for number, start_s, change in chunks if start_s < until_s])
 
@@ -100,6 +109,12 @@ def _not_in(own: Sequence[Sequence[int]], ends: dict[int, int]) -> list[Head]:
 # ---- Writing ----------------------------------------------------------------------------------------------------
 
 
+def refresh_all(connection: sqlite3.Connection) -> None:
+    """Make every row anew whose chunks have changed, up to the last day that is sealed."""
+    for (sealed_s,) in connection.execute("SELECT sealed_until_s FROM ledger").fetchall():
+        refresh(connection, sealed_s // DAY_S * DAY_S, most=1 << 31)
+
+
 def refresh(connection: sqlite3.Connection, until_s: int, most: int = _MOST) -> None:
     """Make rows anew whose chunks have changed, the latest first.
 
@@ -109,15 +124,13 @@ def refresh(connection: sqlite3.Connection, until_s: int, most: int = _MOST) -> 
         most: how many rows at the most.
     """
     known = {start_s // LONGEST_S: members for start_s, members in connection.execute(_KNOWN)}
-    present: dict[int, list[tuple[int, int, int]]] = {}
-    for number, start_s, _, change, _ in connection.execute(f"{_COUNTED} ORDER BY 1, 2", (0, until_s)):
-        present.setdefault(start_s // LONGEST_S, []).append((number, start_s, change))
-    alone = [
-        block for block, chunks in present.items() if len(chunks) == 1
-    ]  # a sum of one would save nothing
-    for block in alone:
-        del present[block]
-    fresh = {block: _members(chunks, until_s) for block, chunks in present.items()}
+    rows = connection.execute(f"{_COUNTED} ORDER BY 1, 2", (0, until_s))
+    present = _by_block((number, start_s, change) for number, start_s, _, change, _ in rows)
+    fresh = {
+        block: _members(chunks, until_s)
+        for block, chunks in present.items()
+        if len(chunks) > 1  # a sum of one would save nothing
+    }
     stale = sorted(block for block in known.keys() | fresh.keys() if known.get(block) != fresh.get(block))
     for block in stale[-most:]:
         begin_s, end_s = block * LONGEST_S, (block + 1) * LONGEST_S

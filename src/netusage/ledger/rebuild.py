@@ -114,7 +114,7 @@ class Rebuild:
         for number, name in self._execute("SELECT id, name FROM interface ORDER BY id").fetchall():
             self._reconcile(number, name)
         self._change_numbers()
-        self._machine_chunks()
+        machine_chunks.refresh_all(self._connection)
         self._close_epochs_without_baseline()
 
     def _note(self, text: str, count: int) -> None:
@@ -200,10 +200,6 @@ class Rebuild:
                 running = chunk.after
         self._note("left out {} chunks of quarters that overlap others", dropped)
         self._note("computed the running totals of {} chunks anew", wrong)
-
-    def _machine_chunks(self) -> None:
-        sealed_s = self._execute("SELECT sealed_until_s FROM ledger").fetchone()[0]
-        machine_chunks.refresh(self._connection, sealed_s // chunks.DAY_S * chunks.DAY_S, most=1 << 31)
 
     def _interfaces(self) -> list[int]:
         return [row[0] for row in self._execute("SELECT id FROM interface ORDER BY id").fetchall()]

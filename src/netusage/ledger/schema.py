@@ -331,9 +331,7 @@ def _machine(connection: sqlite3.Connection) -> None:
     from netusage.ledger import machine_chunks  # noqa: PLC0415  # as above
 
     _run(connection, _MACHINE)
-    row = connection.execute("SELECT sealed_until_s / 86400 * 86400 FROM ledger").fetchone()
-    if row is not None:
-        machine_chunks.refresh(connection, row[0], most=1 << 31)
+    machine_chunks.refresh_all(connection)
 
 
 def _applications(connection: sqlite3.Connection) -> None:

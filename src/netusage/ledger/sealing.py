@@ -21,10 +21,11 @@ def seal(connection: sqlite3.Connection, from_s: int, until_s: int) -> None:
     for interface_id, own in groupby(rows, key=itemgetter(0)):
         change = chunks.append(connection, interface_id, [row[1:] for row in own], change)
     connection.execute("UPDATE ledger SET sealed_until_s = ?, change = ?", (until_s, change))
-    for day_s in range(from_s // chunks.DAY_S * chunks.DAY_S, until_s - chunks.DAY_S + 1, chunks.DAY_S):
+    days = range(from_s // chunks.DAY_S * chunks.DAY_S, until_s - chunks.DAY_S + 1, chunks.DAY_S)
+    for day_s in days:
         fives.note(connection, day_s)
-    if until_s // chunks.DAY_S > from_s // chunks.DAY_S:
-        machine_chunks.refresh(connection, until_s // chunks.DAY_S * chunks.DAY_S)
+    if days:
+        machine_chunks.refresh(connection, days[-1] + chunks.DAY_S)
 
 
 def add_late(connection: sqlite3.Connection, minutes: Sequence[tuple[int, ...]]) -> None:
