@@ -88,6 +88,15 @@ def test_a_process_that_has_the_number_of_another_one_now_is_not_asked(process, 
 
 
 @pytest.mark.system
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_script_is_not_looked_for_where_another_one_runs(process, tmp_path, tree):
+    (tmp_path / "other.py").touch()
+    exe = os.path.realpath(sys.executable)
+    found = Identities(str(tree)).of(owner(exe, "other.py", tgid=process.pid))
+    assert found.application == Application("other.py", "other.py")
+
+
+@pytest.mark.system
 @pytest.mark.root
 def test_the_cgroup_of_a_living_process_is_read_from_proc(cgroup, process):
     path = cgroup("web.service")

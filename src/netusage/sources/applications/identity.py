@@ -60,7 +60,9 @@ class Identities:
         with open(f"{directory}/cmdline", "rb") as file:
             arguments = [os.fsdecode(one) for one in file.read().split(b"\0")[:-1]]
         found = script_of(path, arguments)
-        script = found if found.startswith(script) else script
+        if not found.startswith(script):
+            return script  # another process has the number now
+        script = found
         if script and not script.startswith("-"):
             absolute = os.path.normpath(os.path.join(os.readlink(f"{directory}/cwd"), script))
             if os.path.exists(absolute):
