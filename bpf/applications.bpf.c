@@ -353,6 +353,27 @@ static __always_inline __u8 scope_of_ipv6(const __be32 *address)
     return INTERNET;
 }
 
+/* What headers tell of a packet whose other end is at `remote`; how long they are, 20 bytes at least. */
+static __always_inline __u32 read_ipv4(struct key *key, const struct ipv4_header *ip, __be32 remote)
+{
+    key->protocol = ip->protocol;
+    key->scope = scope_of_ipv4(bpf_ntohl(remote));
+    return (ip->version_and_length & 15) * 4;
+}
+
+static __always_inline __u32 read_ipv6(struct key *key, const struct ipv6_header *ip, const __be32 *remote)
+{
+    key->protocol = ip->next_header;
+    key->scope = scope_of_ipv6(remote);
+    return sizeof *ip;
+}
+
+/* How long a header of the transport layer is; `words` is the byte of TCP's in which it says so. */
+static __always_inline __u32 transport_length(const struct key *key, __u8 words)
+{
+    return key->protocol == TCP ? (words >> 4) * 4 : 8;
+}
+
 static __noinline __u32 slot_of(struct key *key)
 {
     struct state *counts = state();
@@ -474,19 +495,13 @@ int ingress(struct __sk_buff *packet)
         if (packet->protocol == bpf_htons(ETHERNET_IPV4)) {
             struct ipv4_header *ip = data;
             key.family = 4;
-            if ((void *)(ip + 1) <= end) {
-                key.protocol = ip->protocol;
-                key.scope = scope_of_ipv4(bpf_ntohl(ip->from));
-                headers = (ip->version_and_length & 15) * 4;
-            }
+            if ((void *)(ip + 1) <= end)
+                headers = read_ipv4(&key, ip, ip->from);
         } else {
             struct ipv6_header *ip = data;
             key.family = 6;
-            if ((void *)(ip + 1) <= end) {
-                key.protocol = ip->next_header;
-                key.scope = scope_of_ipv6(ip->from);
-                headers = sizeof *ip;
-            }
+            if ((void *)(ip + 1) <= end)
+                headers = read_ipv6(&key, ip, ip->from);
         }
         slot = slot_of_packet(own, &key, sock && sock->type == SOCK_STREAM);
     }
@@ -496,13 +511,10 @@ int ingress(struct __sk_buff *packet)
     ADD(counter->rx_bytes, length);
     ADD(counter->rx_packets, 1);
     if (segments > 1) {
-        if (key.protocol == TCP) {
-            __u8 words = 0;
+        __u8 words = 0;
+        if (key.protocol == TCP)
             bpf_skb_load_bytes(packet, headers + 12, &words, 1);
-            headers += (words >> 4) * 4;
-        } else {
-            headers += 8;
-        }
+        headers += transport_length(&key, words);
         ADD(counter->rx_header_bytes, (__u64)(segments - 1) * headers);
         ADD(counter->rx_segments, segments - 1);
     }
@@ -536,19 +548,13 @@ int transmit(__u64 *arguments)
         if (protocol == bpf_htons(ETHERNET_IPV4)) {
             struct ipv4_header ip;
             key.family = 4;
-            if (!bpf_probe_read_kernel(&ip, sizeof ip, network)) {
-                key.protocol = ip.protocol;
-                key.scope = scope_of_ipv4(bpf_ntohl(ip.to));
-                headers = (ip.version_and_length & 15) * 4;
-            }
+            if (!bpf_probe_read_kernel(&ip, sizeof ip, network))
+                headers = read_ipv4(&key, &ip, ip.to);
         } else if (protocol == bpf_htons(ETHERNET_IPV6)) {
             struct ipv6_header ip;
             key.family = 6;
-            if (!bpf_probe_read_kernel(&ip, sizeof ip, network)) {
-                key.protocol = ip.next_header;
-                key.scope = scope_of_ipv6(ip.to);
-                headers = sizeof ip;
-            }
+            if (!bpf_probe_read_kernel(&ip, sizeof ip, network))
+                headers = read_ipv6(&key, &ip, ip.to);
         } else {
             key.scope = LINK;
         }
@@ -561,13 +567,10 @@ int transmit(__u64 *arguments)
     ADD(counter->tx_packets, 1);
     if (segments > 1) {
         headers += network - packet->data;
-        if (key.protocol == TCP) {
-            __u8 words = 0;
+        __u8 words = 0;
+        if (key.protocol == TCP)
             bpf_probe_read_kernel(&words, 1, packet->data + headers + 12);
-            headers += (words >> 4) * 4;
-        } else {
-            headers += 8;
-        }
+        headers += transport_length(&key, words);
         ADD(counter->tx_header_bytes, (__u64)(segments - 1) * headers);
         ADD(counter->tx_segments, segments - 1);
     }

@@ -78,7 +78,6 @@ typedef struct {
 } possible_net_t;
 struct sock_common {
     unsigned short skc_family;
-    possible_net_t skc_net;
 };
 struct sock {
     struct sock_common __sk_common;

@@ -1,4 +1,4 @@
-/* What user space reads; `sources/applications/layout.py` says the same in Python. */
+/* What user space reads; `sources/applications/kernel.py` says the same in Python. */
 #pragma once
 
 #define SLOTS 16384          /* counters */

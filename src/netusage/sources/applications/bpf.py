@@ -3,19 +3,17 @@
 `man 2 bpf` and include/uapi/linux/bpf.h; numbers and layouts are part of the kernel's stable interface.
 """
 
-import contextlib
 import ctypes
 import errno
 import mmap
 import os
 import struct
-from collections.abc import Iterator
 from typing import Final
 
 _NUMBERS: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280}  # of the system call
 _ATTRIBUTES: Final = 152  # bytes; what is not known by a kernel is zero
 
-MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT = 0, 1, 2, 3, 4
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE = 0, 1, 2
 PROGRAM_LOAD, OBJECT_PIN, OBJECT_GET, PROGRAM_RUN = 5, 6, 7, 10
 RAW_TRACEPOINT_OPEN, LINK_CREATE, ITERATOR_CREATE = 17, 28, 33
 MAP_ARRAY = 2
@@ -34,17 +32,22 @@ def call(command: int, attributes: bytes) -> tuple[int, bytes]:
     if number is None:
         raise OSError(errno.ENOSYS, f"the system call's number is not known on {os.uname().machine}")
     buffer = ctypes.create_string_buffer(attributes.ljust(_ATTRIBUTES, b"\0"), _ATTRIBUTES)
-    found = _libc().syscall(number, command, buffer, _ATTRIBUTES)
-    if found < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return found, buffer.raw
+    return system_call(number, command, buffer, _ATTRIBUTES), buffer.raw
 
 
-def _libc() -> ctypes.CDLL:
+def system_call(number: int, *arguments: object) -> int:
+    """The result of a system call.
+
+    Raises:
+        OSError: with the kernel's number.
+    """
     library = ctypes.CDLL(None, use_errno=True)
     library.syscall.restype = ctypes.c_long
-    return library
+    found = int(library.syscall(number, *arguments))
+    if found < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return found
 
 
 def address(buffer: "ctypes.Array[ctypes.c_char] | None") -> int:
@@ -81,25 +84,6 @@ def update(fd: int, key: bytes, value: bytes) -> None:
     """Set the value of a key."""
     wanted, new = text(key), text(value)
     call(MAP_UPDATE, struct.pack("=I4xQQQ", fd, address(wanted), address(new), 0))
-
-
-def delete(fd: int, key: bytes) -> None:
-    """Take a key out; nothing happens where it is not in."""
-    wanted = text(key)
-    with contextlib.suppress(FileNotFoundError):
-        call(MAP_DELETE, struct.pack("=I4xQQQ", fd, address(wanted), 0, 0))
-
-
-def keys(fd: int, size: int) -> Iterator[bytes]:
-    """Every key of a map, of so many bytes; some may come twice while others go."""
-    key, following = None, ctypes.create_string_buffer(size)
-    while True:
-        try:
-            call(MAP_NEXT, struct.pack("=I4xQQ", fd, address(key), address(following)))
-        except FileNotFoundError:
-            return
-        yield following.raw
-        key = text(following.raw)
 
 
 def mapped(fd: int, size: int) -> mmap.mmap:

@@ -3,9 +3,10 @@
 A process in a network namespace of `ip netns`, or in a container, often sees no such mount.
 """
 
-import ctypes
 import errno
 import os
+
+from netusage.sources.applications import bpf
 
 # Since Linux 5.2; of one number on every kind of machine. include/uapi/linux/mount.h
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
@@ -22,10 +23,18 @@ def open_root(mounts: str = "/proc/self/mountinfo") -> int:
     path = mounted_at(mounts)
     if path:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    context = _call(_FSOPEN, b"cgroup2", _CLOSE_ON_EXEC)
     try:
-        _call(_FSCONFIG, context, _FSCONFIG_CREATE, None, None, 0)
-        return _call(_FSMOUNT, context, _CLOSE_ON_EXEC, 0)
+        return _detached()
+    except OSError as error:
+        number = errno.ENOENT if error.errno == errno.EPERM else error.errno
+        raise OSError(number, "the unified cgroup tree (cgroup2) is not mounted") from error
+
+
+def _detached() -> int:
+    context = bpf.system_call(_FSOPEN, b"cgroup2", _CLOSE_ON_EXEC)
+    try:
+        bpf.system_call(_FSCONFIG, context, _FSCONFIG_CREATE, None, None, 0)
+        return bpf.system_call(_FSMOUNT, context, _CLOSE_ON_EXEC, 0)
     finally:
         os.close(context)
 
@@ -41,16 +50,3 @@ def mounted_at(mounts: str) -> str:
                 if os.path.exists(os.path.join(found, "cgroup.procs")):  # it may be hidden by another mount
                     return found
     return ""
-
-
-def _call(number: int, *arguments: object) -> int:
-    library = ctypes.CDLL(None, use_errno=True)
-    library.syscall.restype = ctypes.c_long
-    found = int(library.syscall(number, *arguments))
-    if found < 0:
-        error = ctypes.get_errno()
-        raise OSError(
-            errno.ENOENT if error == errno.EPERM else error,
-            "the unified cgroup tree (cgroup2) is not mounted",
-        )
-    return found

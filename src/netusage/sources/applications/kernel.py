@@ -133,7 +133,6 @@ class KernelApplications:
     def __init__(self, cgroup: str | None = None, pins: str | None = None) -> None:
         self._open: list[int] = []
         self._mapped: list[mmap] = []
-        self._owners: dict[int, Owner] = {}
         self._places: list[Key | None] = [None] * _OVERFLOW_SLOTS  # whose each counter is
         self._unwritten: set[int] = set()
         try:
@@ -245,15 +244,11 @@ class KernelApplications:
 
     def owner(self, number: int) -> Owner | None:
         """Who an owner is; None for those that are none, and where there was no room for a description."""
-        known = self._owners.get(number)
-        if known is None:
-            raw = bpf.lookup(self._maps["owners"], struct.pack("=Q", number), _OWNER.size)
-            if raw is None:
-                return None
-            inode, cgroup, device, uid, tgid, comm, script, path = _OWNER.unpack(raw)
-            known = Owner(inode, cgroup, device, uid, tgid, _text(comm), _text(script), _path(path))
-            self._owners[number] = known
-        return known
+        raw = bpf.lookup(self._maps["owners"], struct.pack("=Q", number), _OWNER.size)
+        if raw is None:
+            return None
+        inode, cgroup, device, uid, tgid, comm, script, path = _OWNER.unpack(raw)
+        return Owner(inode, cgroup, device, uid, tgid, _text(comm), _text(script), _path(path))
 
 
 def _hint(error: OSError) -> str:
