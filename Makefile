@@ -34,6 +34,12 @@ define new_venv
 	@$(1)/bin/python -m pip install $(PIP_FLAGS) --upgrade pip  # commands that an old one installs start more slowly
 endef
 
+# what a target needs of the system, where it may be installed
+define debian_packages
+	@[ "$(ROOT_ON_DEBIAN)" != yes ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	  --no-install-recommends $(1) >/dev/null; }
+endef
+
 $(VENV)/installed: pyproject.toml constraints.txt | python
 	$(call new_venv,$(VENV))
 	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) -e .
@@ -64,24 +70,18 @@ test: system-packages lint
 	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q
 
 system-packages: python
-ifeq ($(ROOT_ON_DEBIAN),yes)
-	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TEST_PACKAGES) >/dev/null
-endif
+	$(call debian_packages,$(TEST_PACKAGES))
 
 search: $(VENV)/developed
 	NETUSAGE_HYPOTHESIS=search $(VENV)/bin/python -m pytest -q tests/test_any_history_adds_up.py
 
 bench: $(VENV)/developed
-ifeq ($(ROOT_ON_DEBIAN),yes)
-	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BENCH_PACKAGES) >/dev/null
-endif
+	$(call debian_packages,$(BENCH_PACKAGES))
 	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) -e '.[bench]'
 	$(VENV)/bin/python bench/run.py --write bench/RESULTS.md
 
 bpf: python
-ifeq ($(ROOT_ON_DEBIAN),yes)
-	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BPF_PACKAGES) >/dev/null
-endif
+	$(call debian_packages,$(BPF_PACKAGES))
 	$(PYTHON) bpf/build.py
 
 docs: $(VENV)/developed
