@@ -163,3 +163,17 @@ def disks(tmp_path):
     yield make
     for disk in made:
         disk.unmount()
+
+
+@pytest.fixture(scope="session")
+def loadable():
+    """Skips where the kernel does not take the programs that count by application."""
+    if sys.platform != "linux":
+        pytest.skip("BPF is Linux's")
+    from netusage.errors import SourceError
+    from netusage.sources.applications.kernel import KernelApplications
+
+    try:
+        KernelApplications().close()
+    except SourceError as error:
+        pytest.skip(f"{error}")

@@ -5,9 +5,11 @@ import json
 import pytest
 from support.ledgers import START_S, writing
 
+from netusage.cli import apps
 from netusage.cli.failures import run
 from netusage.ledger.batch import Part
 from netusage.model import Counters, Who
+from netusage.reports.applications import DIMENSIONS
 
 SINCE = ["--since", "2026-03-10", "--until", "2026-03-10", "--tz", "UTC"]
 
@@ -128,3 +130,7 @@ def test_the_first_second_of_a_quarter_of_an_hour_belongs_to_today(capsys, path,
     monkeypatch.setattr("time.time", lambda: START_S + 0.5)
     assert run(["apps", "--db", str(path), "--tz", "UTC", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["end"] == "2026-03-10T00:15:00+00:00"
+
+
+def test_the_command_offers_what_the_report_can_tell_apart():
+    assert tuple(DIMENSIONS) == apps.DIMENSIONS

@@ -47,7 +47,7 @@ def test_applications_that_are_not_recorded_are_no_problem():
 
 @pytest.mark.system
 @pytest.mark.root
-def test_applications_that_are_recorded_are_tried_in_the_kernel():
+def test_applications_that_are_recorded_are_tried_in_the_kernel(loadable):
     found = findings(applications=True)["applications"]
     assert found.verdict is Verdict.OK
     assert "counted in the kernel" in found.found

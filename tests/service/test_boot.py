@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 
 import netusage
-from netusage.errors import SourceError
 from netusage.service.job import Job, Scope
 from netusage.service.systemd import unit
-from netusage.sources.applications.kernel import KernelApplications
 
 pytestmark = [pytest.mark.system, pytest.mark.root]
 
@@ -135,10 +133,7 @@ systemctl poweroff
 def applications(request):
     """Whether applications are recorded as well."""
     if request.param:
-        try:
-            KernelApplications().close()
-        except SourceError as error:
-            pytest.skip(str(error))
+        request.getfixturevalue("loadable")
     return request.param
 
 

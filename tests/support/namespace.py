@@ -31,6 +31,11 @@ def run(*command, stdin=None):
     return done.stdout
 
 
+def loaded_programs():
+    """The numbers of all BPF programs that the kernel has."""
+    return {one["id"] for one in json.loads(run("bpftool", "-j", "prog", "list"))}
+
+
 class Namespace:
     """One network namespace, without IPv6, so that nothing in it sends on its own."""
 

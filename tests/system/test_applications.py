@@ -7,10 +7,10 @@ import sys
 import textwrap
 
 import pytest
-from support.namespace import Namespace, run
+from support.namespace import Namespace, loaded_programs
 from support.patience import until
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.root, pytest.mark.usefixtures("loadable")]
 
 SEND = """
     import socket, sys
@@ -19,17 +19,6 @@ SEND = """
     for _ in range(times):
         sock.sendto(bytes(size), ("10.9.0.2", 5000))
 """
-
-
-@pytest.fixture(autouse=True)
-def _loadable():
-    from netusage.errors import SourceError
-    from netusage.sources.applications.kernel import KernelApplications
-
-    try:
-        KernelApplications().close()
-    except SourceError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -100,14 +89,11 @@ def _is_closed(ledger):
 
 
 def test_the_programs_are_gone_when_the_recorder_has_stopped(space, record):
-    def programs():
-        return {one["id"] for one in json.loads(run("bpftool", "-j", "prog", "list"))}
-
-    before = programs()
+    before = loaded_programs()
     process = record(space, "--applications")
-    assert programs() - before
+    assert loaded_programs() - before
     process.stop()
-    until(lambda: not programs() - before, "the kernel to free the programs")
+    until(lambda: not loaded_programs() - before, "the kernel to free the programs")
 
 
 def test_a_recorder_that_may_not_count_by_application_says_so_and_records_interfaces(space, ledger, tmp_path):

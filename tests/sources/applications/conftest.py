@@ -9,7 +9,6 @@ from collections import Counter
 import pytest
 from support.patience import until
 
-from netusage.errors import SourceError
 from netusage.sources.applications.cgroups import mounted_at
 from netusage.sources.applications.kernel import (
     FORWARDED,
@@ -19,17 +18,6 @@ from netusage.sources.applications.kernel import (
 )
 
 FRAME = 14  # what Ethernet puts before the network layer's header, and veth counts
-
-
-@pytest.fixture(scope="session")
-def loadable():
-    """Skips where the programs cannot be loaded."""
-    if sys.platform != "linux":
-        pytest.skip("BPF is Linux's")
-    try:
-        KernelApplications().close()
-    except SourceError as error:
-        pytest.skip(f"{error}")
 
 
 @pytest.fixture

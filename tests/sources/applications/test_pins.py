@@ -1,6 +1,5 @@
 """Programs that outlive who loaded them: what was counted meanwhile is there for the next one."""
 
-import json
 import os
 import signal
 import socket
@@ -10,7 +9,7 @@ import textwrap
 
 import pytest
 from sources.applications.conftest import Lab
-from support.namespace import run
+from support.namespace import loaded_programs, run
 from support.patience import until
 
 from netusage.errors import SourceError
@@ -39,10 +38,6 @@ def kept(tmp_path):
     finally:
         pins.remove(str(place / "netusage"))
         run("umount", str(place))
-
-
-def programs_of_this_kernel():
-    return {one["id"] for one in json.loads(run("bpftool", "-j", "prog", "list"))}
 
 
 def start_and_kill(kept, when):
@@ -87,17 +82,17 @@ def test_after_kill_9_the_next_one_goes_on_where_the_kernel_is(spaces, tmp_path,
 
 
 def test_what_was_killed_in_the_middle_of_pinning_is_not_taken_up(kept):
-    before = programs_of_this_kernel()
+    before = loaded_programs()
     start_and_kill(kept, "pinning")
     with KernelApplications(pins=kept) as programs:
         assert programs.state().born
         assert os.listdir(kept) == [skeleton.build("applications.skeleton")]
     assert pins.remove(kept) == 9
-    until(lambda: not programs_of_this_kernel() - before, "the kernel to free the programs")
+    until(lambda: not loaded_programs() - before, "the kernel to free the programs")
 
 
 def test_programs_of_another_build_are_taken_off(kept):
-    before = programs_of_this_kernel()
+    before = loaded_programs()
     with KernelApplications(pins=kept) as programs:
         born = programs.state().born
     path = os.path.join(kept, skeleton.build("applications.skeleton"))
@@ -105,22 +100,22 @@ def test_programs_of_another_build_are_taken_off(kept):
     with KernelApplications(pins=kept) as programs:
         assert programs.state().born != born
         assert os.listdir(kept) == [os.path.basename(path)]
-        until(lambda: len(programs_of_this_kernel() - before) <= 6, "the kernel to free the other programs")
+        until(lambda: len(loaded_programs() - before) <= 6, "the kernel to free the other programs")
 
 
 def test_nothing_is_left_when_pins_are_removed_and_removing_nothing_is_no_error(kept):
-    before = programs_of_this_kernel()
+    before = loaded_programs()
     KernelApplications(pins=kept).close()
-    assert programs_of_this_kernel() - before
+    assert loaded_programs() - before
     assert pins.remove(kept) == 9
     assert not os.path.exists(kept)
     assert pins.remove(kept) == 0
-    until(lambda: not programs_of_this_kernel() - before, "the kernel to free the programs")
+    until(lambda: not loaded_programs() - before, "the kernel to free the programs")
 
 
 def test_a_directory_that_is_in_no_bpf_file_system_is_refused_and_left_clean(tmp_path):
-    before = programs_of_this_kernel()
+    before = loaded_programs()
     with pytest.raises(SourceError, match="not permitted") as raised:
         KernelApplications(pins=str(tmp_path / "pins"))
     assert raised.value.hint == "pins need a BPF file system: mount -t bpf none /sys/fs/bpf"
-    until(lambda: not programs_of_this_kernel() - before, "the kernel to free the programs")
+    until(lambda: not loaded_programs() - before, "the kernel to free the programs")
