@@ -78,13 +78,11 @@ def _coverage(
     reader: "LedgerReader", bounds: tuple[int | None, int | None], now_us: int, zone: tzinfo
 ) -> "list[Coverage]":
     """The coverage by days, months or years, as the time asked for is long."""
-    from netusage.errors import UsageError
     from netusage.model import US
-    from netusage.periods import PeriodKind, periods
+    from netusage.periods import PeriodKind, periods, refuse_reversed
     from netusage.reports.coverage import coverage
 
-    if None not in bounds and bounds[0] >= bounds[1]:  # type: ignore[operator]
-        raise UsageError("the time asked for ends before it begins", hint="swap --since and --until")
+    refuse_reversed(*bounds)
     watched = reader.watched(0, (1 << 63) - 1)
     begun_s = min((stretch.start_us for stretch in watched), default=now_us) // US
     since_s = begun_s if bounds[0] is None else max(bounds[0], begun_s)

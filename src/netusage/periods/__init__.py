@@ -6,7 +6,7 @@ to 27 hours and may be missing altogether (Pacific/Apia, 2011-12-30): nothing he
 """
 
 from netusage.periods.grid import Period, PeriodKind, periods
-from netusage.periods.instants import isoformat, parse_instant
+from netusage.periods.instants import isoformat, parse_instant, refuse_reversed
 from netusage.periods.zones import zone
 
-__all__ = ["Period", "PeriodKind", "isoformat", "parse_instant", "periods", "zone"]
+__all__ = ["Period", "PeriodKind", "isoformat", "parse_instant", "periods", "refuse_reversed", "zone"]

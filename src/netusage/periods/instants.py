@@ -72,6 +72,16 @@ def parse_instant(text: str, now_s: int, zone: tzinfo, *, end: bool = False) -> 
     return found
 
 
+def refuse_reversed(since_s: int | None, until_s: int | None) -> None:
+    """Check that a stretch of time, of which each end may be open, is not empty.
+
+    Raises:
+        UsageError: it ends before it begins, or where it begins.
+    """
+    if since_s is not None and until_s is not None and since_s >= until_s:
+        raise UsageError("the time asked for ends before it begins", hint="swap --since and --until")
+
+
 def isoformat(epoch_s: int, zone: tzinfo) -> str:
     """UTC seconds as ISO 8601 local time with its offset, e.g. "2026-11-20T00:00:00+01:00"."""
     return datetime.fromtimestamp(epoch_s, zone).isoformat()

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from netusage.errors import NoDataError, UsageError
+from netusage.errors import NoDataError
 from netusage.ledger.answers import ShareRecord
 from netusage.ledger.reader import LedgerReader
 from netusage.model import QUARTER_S, ZERO, Counters
-from netusage.periods import Period
+from netusage.periods import Period, refuse_reversed
 from netusage.reports import selection
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def whole_quarters(since_s: int, until_s: int) -> Period:
     Raises:
         UsageError: it ends before it begins.
     """
-    if since_s >= until_s:
-        raise UsageError("the time asked for ends before it begins", hint="swap --since and --until")
+    refuse_reversed(since_s, until_s)
     return Period(since_s // QUARTER_S * QUARTER_S, -(-until_s // QUARTER_S) * QUARTER_S)
 
 

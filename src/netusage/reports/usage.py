@@ -11,7 +11,7 @@ from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import InterfaceRecord, Peak, Peaks, Usage
 from netusage.ledger.reader import LedgerReader
 from netusage.model import MINUTE_S
-from netusage.periods import Period, PeriodKind, isoformat, periods
+from netusage.periods import Period, PeriodKind, isoformat, periods, refuse_reversed
 from netusage.reports import selection
 from netusage.reports.percentiles import Percentile, percentiles
 from netusage.reports.selection import Series
@@ -178,8 +178,7 @@ def report(reader: LedgerReader, question: Question) -> UsageReport:
 def _check(question: Question) -> None:
     if question.limit is not None and question.limit < 1:
         raise UsageError(f"a limit of {question.limit} leaves nothing", hint="use 1 or more")
-    if None not in (question.since_s, question.until_s) and question.since_s >= question.until_s:  # type: ignore[operator]
-        raise UsageError("the time asked for ends before it begins", hint="swap --since and --until")
+    refuse_reversed(question.since_s, question.until_s)
     if question.percentile is None:
         return
     if not 1 <= question.percentile <= 100_000:
