@@ -230,18 +230,13 @@ def measure_here(rounds: int, seconds: float) -> dict:
                         time.sleep(1.5)  # nethogs looks once a second
                         after = counted()
                         if by == "netusage":
-                            found["resident"] = _resident(process.pid)
+                            found["resident"] = lab.memory(process.pid)["VmHWM"] * 1024
                     if by != "nobody":
                         found["shares"].setdefault(by, []).append(named(by, directory) / (after - before))
     finally:
         other.kill()
         other.wait()
     return found | own_costs()
-
-
-def _resident(pid: int) -> int:
-    words = Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()
-    return int(words[0]) * 1024
 
 
 def own_costs() -> dict:
