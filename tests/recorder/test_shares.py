@@ -6,7 +6,7 @@ from netusage.errors import SourceError
 from netusage.ledger.batch import Epoch, Part
 from netusage.model import US, ZERO, Counters, Link, Place, Who
 from netusage.recorder.shares import Shares
-from netusage.sources.applications.kernel import Count, Key, Scope
+from netusage.sources.applications.counts import Count, Key, Scope
 
 HERE, ELSEWHERE = 3, 4
 NOON_S = 1_773_100_800 + 12 * 3600

@@ -12,7 +12,7 @@ from netusage.ledger.batch import Epoch, Part
 from netusage.model import QUARTER_S, US, ZERO, Counters, Who
 
 if TYPE_CHECKING:
-    from netusage.sources.applications.kernel import Count, Key
+    from netusage.sources.applications.counts import Count, Key
 
 
 class ApplicationSource(Protocol):

@@ -10,12 +10,8 @@ import pytest
 from support.patience import until
 
 from netusage.sources.applications.cgroups import mounted_at
-from netusage.sources.applications.kernel import (
-    FORWARDED,
-    KERNEL,
-    KernelApplications,
-    netns_cookie,
-)
+from netusage.sources.applications.counts import FORWARDED, KERNEL
+from netusage.sources.applications.kernel import KernelApplications, netns_cookie
 
 FRAME = 14  # what Ethernet puts before the network layer's header, and veth counts
 

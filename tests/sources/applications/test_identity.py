@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from netusage.sources.applications.cgroups import mounted_at
+from netusage.sources.applications.counts import Owner
 from netusage.sources.applications.identity import Identities
-from netusage.sources.applications.kernel import Owner
 from netusage.sources.applications.names import Application, Unit
 
 GONE = 2**22 + 1  # no process has such a number

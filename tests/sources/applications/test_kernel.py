@@ -16,7 +16,8 @@ from support.patience import until
 
 from netusage.errors import SourceError
 from netusage.sources.applications import bpf
-from netusage.sources.applications.kernel import KernelApplications, Scope
+from netusage.sources.applications.counts import Scope
+from netusage.sources.applications.kernel import KernelApplications
 
 pytestmark = [pytest.mark.system, pytest.mark.root]
 

@@ -5,7 +5,7 @@ either way; the exceptions here were measured. Where a device divides packets, i
 """
 
 from netusage.model import Counters
-from netusage.sources.applications.kernel import Count
+from netusage.sources.applications.counts import Count
 
 ETHERNET = 14  # bytes of its header
 # Kinds of links: whether received and sent bytes are counted with that header.

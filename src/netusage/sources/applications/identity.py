@@ -4,7 +4,7 @@ import contextlib
 import os
 from typing import NamedTuple
 
-from netusage.sources.applications.kernel import Owner
+from netusage.sources.applications.counts import Owner
 from netusage.sources.applications.names import Application, Unit, application_of, script_of, unit_of
 
 

@@ -1,8 +1,9 @@
 """Owners as the ledger knows them."""
 
 from netusage.model import Who
+from netusage.sources.applications.counts import FORWARDED, KERNEL
 from netusage.sources.applications.identity import Identities
-from netusage.sources.applications.kernel import FORWARDED, KERNEL, KernelApplications
+from netusage.sources.applications.kernel import KernelApplications
 
 
 class Naming:
