@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
 ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo yes)
 BPF_PACKAGES = clang bpftool libbpf-dev
-TEST_PACKAGES = tzdata iproute2 mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES)
+TEST_PACKAGES = tzdata iproute2 nftables mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES)
 BENCH_PACKAGES = iproute2 vnstat nethogs
 
 .PHONY: run test check lint unit search bench bpf docs clean system-packages python

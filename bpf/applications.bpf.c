@@ -9,100 +9,25 @@
  * Counters only grow. None of the programs changes, delays or drops a packet: those that could return 1, "go on".
  */
 #include "kernel.h"
-#include "layout.h"
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-#include <bpf/bpf_tracing.h>
-
-#define AF_INET 2
-#define AF_INET6 10
-#define SOCK_STREAM 1
-#define ETHERNET_IPV4 0x0800
-#define ETHERNET_IPV6 0x86dd
-#define TCP 6
-#define UDP 17
-#define SMALLEST_DIVIDED 216 /* bytes: two parts of the least that a path takes, RFC 879 and 1191 */
-
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* Of a socket: whose it is, and which counter its packets went to last. */
 struct ownership {
     __u64 owner;
     __u64 cached; /* see `way_of` */
+    __u64 netns;
     __u64 user;   /* who used it last, see `running` */
     __u64 is_part; /* of an MPTCP connection: the kernel made it, and the whole has the owner */
 };
 
-struct {
-    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-    __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-    __type(key, int);
-    __type(value, struct ownership);
-} sockets SEC(".maps");
+#include "counting.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
 
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, OWNERS);
-    __type(key, __u64);
-    __type(value, struct owner);
-} owners SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, SLOTS);
-    __type(key, struct key);
-    __type(value, __u32);
-} slots SEC(".maps");
-
-/* The next three are mapped into the memory of user space, which reads them without a system call. */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, SLOTS);
-    __type(key, __u32);
-    __type(value, struct key);
-} keys SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, SLOTS);
-    __type(key, __u32);
-    __type(value, struct counter);
-} counters SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct state);
-} states SEC(".maps");
-
-/* An owner is too large for the stack. */
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct owner);
-} scratch SEC(".maps");
-
-static __always_inline struct state *state(void)
-{
-    __u32 zero = 0;
-    return bpf_map_lookup_elem(&states, &zero);
-}
+#define AF_INET 2
+#define AF_INET6 10
+#define SMALLEST_DIVIDED 216 /* bytes: two parts of the least that a path takes, RFC 879 and 1191 */
 
 /* ---- Owners ------------------------------------------------------------------------------------------------- */
-
-static __always_inline __u64 mixed(__u64 hash, __u64 value)
-{
-    hash ^= value;
-    hash *= 0xff51afd7ed558ccdULL;
-    return hash ^ hash >> 32;
-}
 
 /* Up to eight letters as one number, so that names are compared without a branch for each letter. */
 static __always_inline __u64 letters(const char *word, int count)
@@ -162,12 +87,22 @@ static __noinline int read_script(struct owner *owner)
     return 0;
 }
 
-/* Who a task is, in `scratch`; 0 where it has no executable, else a number that is the same for all processes of one
- * application, of one user, in one cgroup. */
-static __noinline __u64 owner_of(struct task_struct *task)
+/* A place in `scratch` that nobody else writes to; 0 where all are taken. */
+static __always_inline struct owner *take(void)
 {
-    __u32 zero = 0;
-    struct owner *owner = bpf_map_lookup_elem(&scratch, &zero);
+    for (int n = 0; n < PLACES; n++) {
+        __u32 place = n;
+        struct owner *owner = bpf_map_lookup_elem(&scratch, &place);
+        if (owner && !__sync_val_compare_and_swap(&owner->taken, 0, 1))
+            return owner;
+    }
+    return 0;
+}
+
+/* Who a task is; 0 where it has no executable, else a number that is the same for all processes of one application, of
+ * one user, in one cgroup. */
+static __noinline __u64 owner_of(struct task_struct *task, struct owner *owner)
+{
     struct file *file = BPF_CORE_READ(task, mm, exe_file);
     struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 
@@ -192,35 +127,35 @@ static __noinline __u64 owner_of(struct task_struct *task)
         for (int n = 0; n < SCRIPT_LENGTH / 8; n++)
             hash = mixed(hash, ((__u64 *)owner->script)[n]);
     }
-    return hash < FIRST_OWNER ? hash + FIRST_OWNER : hash;
+    return number_of(hash);
 }
 
-/* Note what is in `scratch` under its number, the first time that it is met. */
-static __noinline int describe(__u64 number, struct task_struct *task)
+/* Note an owner under its number, the first time that it is met. */
+static __noinline int describe(__u64 number, struct task_struct *task, struct owner *owner)
 {
-    __u32 zero = 0;
-    struct owner *owner = bpf_map_lookup_elem(&scratch, &zero);
     struct dentry *dentry = BPF_CORE_READ(task, mm, exe_file, f_path.dentry);
-    struct state *counts = state();
 
-    if (!owner || !counts)
+    if (!owner)
         return 0;
     for (int n = 0; n < PATH_PARTS; n++) {
         owner->path[n][0] = 0;
         bpf_probe_read_kernel_str(owner->path[n], PART_LENGTH, BPF_CORE_READ(dentry, d_name.name));
         dentry = BPF_CORE_READ(dentry, d_parent);
     }
-    if (bpf_map_update_elem(&owners, &number, owner, BPF_NOEXIST) == -7 /* E2BIG */)
-        __sync_fetch_and_add(&counts->nameless, 1);
+    note(number, owner);
     return 0;
 }
 
 static __always_inline __u64 known_owner_of(struct task_struct *task)
 {
-    __u64 number = owner_of(task);
+    struct owner *owner = take();
 
+    if (!owner)
+        return 0;
+    __u64 number = owner_of(task, owner);
     if (number && !bpf_map_lookup_elem(&owners, &number))
-        describe(number, task);
+        describe(number, task, owner);
+    *(volatile __u32 *)&owner->taken = 0;
     return number;
 }
 
@@ -230,14 +165,6 @@ static __always_inline __u64 running(void)
     struct task_struct *task = bpf_get_current_task_btf();
 
     return bpf_get_current_pid_tgid() >> 32 | task->group_leader->self_exec_id << 32;
-}
-
-static __always_inline void without_storage(void)
-{
-    struct state *counts = state();
-
-    if (counts)
-        __sync_fetch_and_add(&counts->without_storage, 1);
 }
 
 SEC("cgroup/sock_create")
@@ -250,7 +177,8 @@ int made(struct bpf_sock *sock)
         return 1;
     }
     own->owner = known_owner_of((void *)bpf_get_current_task());
-    own->user = running();
+    own->user = own->owner ? running() : 0;
+    own->netns = bpf_get_netns_cookie(sock);
     return 1;
 }
 
@@ -269,6 +197,7 @@ static __always_inline int used(struct sock *sock)
     }
     if (own->user == user)
         return 0;
+    own->netns = sock->__sk_common.skc_net.net->net_cookie;
     __u64 owner = known_owner_of((void *)bpf_get_current_task());
     if (!owner)
         return 0;
@@ -317,138 +246,12 @@ int found(struct bpf_iter__task_file *ctx)
     }
     if (own->owner)
         return 0;
+    own->netns = sock->__sk_common.skc_net.net->net_cookie;
     own->owner = known_owner_of(task);
     return 0;
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------------------- */
-
-static __always_inline __u8 scope_of_ipv4(__u32 address)
-{
-    __u32 first = address >> 24;
-
-    if (first == 127)
-        return LOOPBACK;
-    if (first == 10 || address >> 20 == 0xac1 || address >> 16 == 0xc0a8 || address >> 22 == 0x191)
-        return LAN; /* RFC 1918 and RFC 6598 */
-    if (address >> 16 == 0xa9fe || first >= 224)
-        return LINK; /* link-local, multicast and broadcast */
-    return INTERNET;
-}
-
-static __always_inline __u8 scope_of_ipv6(const __be32 *address)
-{
-    __u32 first = bpf_ntohl(address[0]);
-
-    if (first >> 24 == 0xff || first >> 22 == 0x3fa)
-        return LINK;
-    if (first >> 25 == 0x7e)
-        return LAN; /* RFC 4193 */
-    if (!first && !address[1]) {
-        if (!address[2] && address[3] == bpf_htonl(1))
-            return LOOPBACK;
-        if (address[2] == bpf_htonl(0xffff))
-            return scope_of_ipv4(bpf_ntohl(address[3]));
-    }
-    return INTERNET;
-}
-
-/* What headers tell of a packet whose other end is at `remote`; how long they are, 20 bytes at least. */
-static __always_inline __u32 read_ipv4(struct key *key, const struct ipv4_header *ip, __be32 remote)
-{
-    key->protocol = ip->protocol;
-    key->scope = scope_of_ipv4(bpf_ntohl(remote));
-    return (ip->version_and_length & 15) * 4;
-}
-
-static __always_inline __u32 read_ipv6(struct key *key, const struct ipv6_header *ip, const __be32 *remote)
-{
-    key->protocol = ip->next_header;
-    key->scope = scope_of_ipv6(remote);
-    return sizeof *ip;
-}
-
-/* How long a header of the transport layer is; `words` is the byte of TCP's in which it says so. */
-static __always_inline __u32 transport_length(const struct key *key, __u8 words)
-{
-    return key->protocol == TCP ? (words >> 4) * 4 : 8;
-}
-
-static __noinline __u32 slot_of(struct key *key)
-{
-    struct state *counts = state();
-
-    if (!counts || !key)
-        return 0;
-    __u32 *known = bpf_map_lookup_elem(&slots, key);
-    if (known)
-        return *known;
-    __u32 overflow = key->ifindex % OVERFLOW_SLOTS;
-    if (counts->slots_used < SLOTS - OVERFLOW_SLOTS) {
-        __u64 place = __sync_fetch_and_add(&counts->slots_used, 1) + OVERFLOW_SLOTS;
-        __u32 slot = place;
-        struct key *name = place < SLOTS ? bpf_map_lookup_elem(&keys, &slot) : 0;
-        if (name) {
-            if (!bpf_map_update_elem(&slots, key, &slot, BPF_NOEXIST)) {
-                *name = *key;
-                return slot;
-            }
-            known = bpf_map_lookup_elem(&slots, key); /* another processor was first; the place stays empty */
-            if (known)
-                return *known;
-        }
-    }
-    __sync_fetch_and_add(&counts->overflows, 1);
-    return overflow;
-}
-
-/* What a socket remembers of the slot that its packets went to: which packets those are, and in the lowest 14 bits the
- * slot. 0 where the namespace's or the interface's number is too large to be remembered. The other end of a TCP socket
- * is always the same, so its packets are told by namespace and interface alone, without a look at their headers. */
-#define SLOT_BITS 14
-#define TCP_SOCKET (1ULL << 17)
-
-static __always_inline __u64 way_of(const struct key *key)
-{
-    if (key->netns >> 24 || key->ifindex >> 20)
-        return 0;
-    return key->netns << 40 | (__u64)key->ifindex << 20;
-}
-
-static __always_inline __u64 remembered(struct ownership *own)
-{
-    return own ? *(volatile __u64 *)&own->cached : 0;
-}
-
-/* The slot of a TCP socket's packets on this way, if it is remembered; slot 0 is nobody's. */
-static __always_inline __u32 slot_of_tcp(struct ownership *own, const struct key *key)
-{
-    __u64 way = way_of(key) | TCP_SOCKET, cached = remembered(own);
-
-    return cached >> SLOT_BITS == way >> SLOT_BITS && way > TCP_SOCKET ? cached & ((1 << SLOT_BITS) - 1) : 0;
-}
-
-/* The slot of a packet whose headers have been read. */
-static __always_inline __u32 slot_of_packet(struct ownership *own, struct key *key, int is_stream)
-{
-    __u64 way = way_of(key), cached = remembered(own);
-    __u32 slot;
-
-    if (way && key->protocol == TCP && is_stream) /* and no raw socket */
-        way |= TCP_SOCKET;
-    else if (way && key->protocol == UDP)
-        way |= (__u64)(key->scope & 3) << 15 | (__u64)(key->family == 6) << 14;
-    else
-        way = 0;
-    if (way && cached >> SLOT_BITS == way >> SLOT_BITS && cached & (1 << SLOT_BITS) - 1)
-        return cached & ((1 << SLOT_BITS) - 1);
-    if (own)
-        key->owner = own->owner;
-    slot = slot_of(key);
-    if (own && way && slot >= OVERFLOW_SLOTS)
-        *(volatile __u64 *)&own->cached = way | slot;
-    return slot;
-}
 
 /* The kernel makes the TCP sockets of an MPTCP connection by itself. Each is given the owner of the whole when it
  * receives something; what it sent before, its first SYN, is the kernel's. */
@@ -468,10 +271,9 @@ static __always_inline struct ownership *part_of_mptcp(struct bpf_sock *sock, st
         own->cached = 0;
     }
     own->is_part = 1;
+    own->netns = known->netns;
     return own;
 }
-
-#define ADD(number, more) __sync_fetch_and_add(&(number), (more))
 
 SEC("cgroup_skb/ingress")
 int ingress(struct __sk_buff *packet)
@@ -479,8 +281,6 @@ int ingress(struct __sk_buff *packet)
     struct bpf_sock *sock = packet->sk;
     struct ownership *own = 0;
     struct key key = {.ifindex = packet->ifindex, .used = 1};
-    void *data = (void *)(long)packet->data, *end = (void *)(long)packet->data_end;
-    __u32 length = packet->len, segments = packet->gso_segs, headers = 0;
 
     if (sock)
         sock = bpf_sk_fullsock(sock);
@@ -489,36 +289,8 @@ int ingress(struct __sk_buff *packet)
         if (!own || own->is_part)
             own = part_of_mptcp(sock, own);
     }
-    key.netns = bpf_get_netns_cookie(packet);
-    __u32 slot = segments > 1 ? 0 : slot_of_tcp(own, &key);
-    if (!slot) {
-        if (packet->protocol == bpf_htons(ETHERNET_IPV4)) {
-            struct ipv4_header *ip = data;
-            key.family = 4;
-            if ((void *)(ip + 1) <= end)
-                headers = read_ipv4(&key, ip, ip->from);
-        } else {
-            struct ipv6_header *ip = data;
-            key.family = 6;
-            if ((void *)(ip + 1) <= end)
-                headers = read_ipv6(&key, ip, ip->from);
-        }
-        slot = slot_of_packet(own, &key, sock && sock->type == SOCK_STREAM);
-    }
-    struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
-    if (!counter)
-        return 1;
-    ADD(counter->rx_bytes, length);
-    ADD(counter->rx_packets, 1);
-    if (segments > 1) {
-        __u8 words = 0;
-        if (key.protocol == TCP)
-            bpf_skb_load_bytes(packet, headers + 12, &words, 1);
-        headers += transport_length(&key, words);
-        ADD(counter->rx_header_bytes, (__u64)(segments - 1) * headers);
-        ADD(counter->rx_segments, segments - 1);
-    }
-    return 1;
+    key.netns = namespace_of(packet, own);
+    return count(packet, &key, own, sock && sock->type == SOCK_STREAM, 0);
 }
 
 SEC("tp_btf/net_dev_start_xmit")

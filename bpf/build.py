@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import struct
 import subprocess
 import tempfile
 import zlib
@@ -11,17 +12,15 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 INTO = HERE.parent / "src" / "netusage" / "sources" / "applications"
+# In union bpf_attr of include/uapi/linux/bpf.h, for BPF_PROG_LOAD.
+PROG_NAME, CORE_RELO_CNT, CORE_RELOS, CORE_RELO_REC_SIZE_END = 48, 116, 128, 140
 
 
 def build(name: str) -> bytes:
     """The skeleton of one source file, as `netusage.sources.applications.skeleton` reads it."""
     with tempfile.TemporaryDirectory() as directory:
         made = Path(directory, "object.o")
-        machine = os.uname().machine
-        command = ["clang", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]
-        command += ["-Wno-missing-declarations", f"-I/usr/include/{machine}-linux-gnu"]
-        command += ["-fdebug-compilation-dir=.", "-c", f"{name}.bpf.c", "-o", str(made)]
-        subprocess.run(command, cwd=HERE, check=True)
+        compile_to(name, made)
         text = subprocess.run(
             ["bpftool", "gen", "skeleton", "-L", str(made), "name", name],
             check=True,
@@ -29,6 +28,15 @@ def build(name: str) -> bytes:
             text=True,
         ).stdout
     return pack(text, compiler())
+
+
+def compile_to(name: str, made: Path) -> None:
+    """Make the object file of one source file."""
+    machine = os.uname().machine
+    command = ["clang", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]
+    command += ["-Wno-missing-declarations", f"-I/usr/include/{machine}-linux-gnu"]
+    command += ["-fdebug-compilation-dir=.", "-c", f"{name}.bpf.c", "-o", str(made)]
+    subprocess.run(command, cwd=HERE, check=True)
 
 
 def compiler() -> str:
@@ -41,13 +49,36 @@ def pack(header: str, compiled_by: str) -> bytes:
     """What `bpftool gen skeleton -L` prints as a header of C, as a line of JSON and compressed bytes."""
     fields = header[header.index("struct bpf_loader_ctx ctx;") : header.index("} links;")]
     data, instructions = _bytes(header, "data"), _bytes(header, "insns")
+    programs = re.findall(r"struct bpf_prog_desc (\w+);", fields)
     about = {
         "compiler": compiled_by,
         "maps": re.findall(r"struct bpf_map_desc (\w+);", fields),
-        "programs": re.findall(r"struct bpf_prog_desc (\w+);", fields),
+        "programs": programs,
         "data": len(data),
     }
+    if not any(is_relocated(data, program) for program in programs):
+        instructions = without_relocations(instructions)
     return json.dumps(about).encode() + b"\n" + zlib.compress(data + instructions, 9)
+
+
+def is_relocated(data: bytes, program: str) -> bool:
+    """Whether the kernel fits a program to its own structures when it loads it (CO-RE), as far as can be told."""
+    name = data.find(program.encode().ljust(16, b"\0"))
+    at = name - PROG_NAME + CORE_RELO_CNT
+    return name < 0 or at + 4 > len(data) or struct.unpack_from("=I", data, at)[0] > 0
+
+
+def without_relocations(instructions: bytes) -> bytes:
+    """The loader, asking for nothing newer than Linux 5.14.
+
+    It hands over a place for relocations and their size even where there are none; a kernel before 5.17 knows neither
+    and refuses (E2BIG), so the attributes end before them.
+    """
+    call = struct.pack("=BBhi", 0x85, 0, 0, 166)  # bpf_sys_bpf(command, attributes, size)
+    longer, shorter = (
+        struct.pack("=BBhi", 0xB7, 3, 0, size) for size in (CORE_RELO_REC_SIZE_END, CORE_RELOS)
+    )
+    return instructions.replace(longer + call, shorter + call)
 
 
 def _bytes(header: str, name: str) -> bytes:

@@ -5,9 +5,11 @@
 #define OVERFLOW_SLOTS 256   /* the first ones count, by interface, what no slot of its own could be had for */
 #define OWNERS 16384
 
-/* Owners below this are none: what the kernel sends by itself, and what passes through. */
+/* Owners below FIRST_OWNER are none: what the kernel sends by itself, what passes through, and sockets of which nothing
+ * is known. */
 #define KERNEL 0
 #define FORWARDED 1
+#define UNNAMED 2
 #define FIRST_OWNER 16
 
 enum scope { LOOPBACK, LAN, LINK, INTERNET };
@@ -22,8 +24,9 @@ struct key {
     __u8 used;        /* 1 once the rest is written */
 };
 
-/* Bytes are those of the network layer on receive, of the frame on transmit. A packet that a device divides counts
- * once; what the division adds is beside it: further packets, and the bytes of their headers. */
+/* Bytes are those of the network layer on receive, of the frame on transmit; before queueing, of the network layer
+ * either way. A packet that a device divides counts once; what the division adds is beside it: further packets, and the
+ * bytes of their headers. */
 struct counter {
     __u64 rx_bytes, tx_bytes, rx_packets, tx_packets;
     __u64 rx_header_bytes, tx_header_bytes, rx_segments, tx_segments;
@@ -36,8 +39,9 @@ struct counter {
 struct owner {
     __u64 exe_inode;
     __u64 cgroup;
-    __u32 exe_device, uid, tgid, unused;
-    char comm[16];                            /* of the thread group's leader */
+    __u32 exe_device, uid, tgid;
+    __u32 taken;                              /* while it is written: another program may begin in the middle of one */
+    char comm[16];                            /* of the thread group's leader; before queueing, of the thread */
     char script[SCRIPT_LENGTH];               /* of an interpreter: the first argument that is no option */
     char path[PATH_PARTS][PART_LENGTH];       /* of the executable, the last part first */
 };

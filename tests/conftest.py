@@ -177,3 +177,20 @@ def loadable():
         KernelApplications().close()
     except SourceError as error:
         pytest.skip(f"{error}")
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A directory of a BPF file system of its own; nothing is left in it."""
+    from support.namespace import run
+
+    from netusage.sources.applications import pins
+
+    place = tmp_path / "bpf"
+    place.mkdir()
+    run("mount", "-t", "bpf", "none", str(place))
+    try:
+        yield str(place / "netusage")
+    finally:
+        pins.remove(str(place / "netusage"))
+        run("umount", str(place))

@@ -5,15 +5,43 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from support.patience import until
 
 from netusage.sources.applications.cgroups import mounted_at
-from netusage.sources.applications.counts import FORWARDED, KERNEL
+from netusage.sources.applications.counts import FORWARDED, KERNEL, UNNAMED
 from netusage.sources.applications.kernel import KernelApplications, netns_cookie
 
 FRAME = 14  # what Ethernet puts before the network layer's header, and veth counts
+SYN = 74  # bytes of a frame with TCP's first packet, options as Linux sends them; its answer has as many
+RESET = 54
+
+SERVE = """
+    import socket, sys
+    address, port, wanted, answer = sys.argv[1], *map(int, sys.argv[2:5])
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.create_server((address, port), family=family, dualstack_ipv6=address == "::")
+    print("ready", flush=True)
+    for _ in range(wanted):
+        connection = listener.accept()[0]
+        while connection.recv(1 << 16):
+            pass
+        connection.sendall(bytes(answer))
+        connection.close()
+"""
+CONNECT = """
+    import socket, sys
+    address, port, times, size = sys.argv[1], *map(int, sys.argv[2:5])
+    for _ in range(times):
+        connection = socket.create_connection((address, port))
+        connection.sendall(bytes(size))
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(1 << 16):
+            pass
+        connection.close()
+"""
 
 
 @pytest.fixture
@@ -28,9 +56,12 @@ class Lab:
 
     Addresses are 10.9.0.1 (`left`, interface `cable`) and 10.9.0.2 (`right`, interface `cable`); the neighbours know
     each other, so that nothing is sent but what processes send and what TCP answers.
+
+    named: processes call themselves after their scripts, for programs that know no more than a thread's name.
     """
 
-    def __init__(self, spaces, directory):
+    def __init__(self, spaces, directory, named=False):
+        self._named = named
         self.left, self.right = spaces(), spaces()
         self._directory = directory
         self._processes = []
@@ -53,7 +84,8 @@ class Lab:
     def script(self, name, code):
         """Write a script."""
         path = self._directory / name
-        path.write_text(textwrap.dedent(code))
+        name = f"open('/proc/self/comm', 'w').write({name!r})\n" if self._named else ""
+        path.write_text(name + textwrap.dedent(code))
         return path
 
     def start(self, space, name, code, *arguments, ready=True, **options):
@@ -113,7 +145,7 @@ class Lab:
             if key.netns == self.cookies[space.name] and key.ifindex == index:
                 name = name_of(programs, key.owner)
                 rx[name] += count.rx_bytes + FRAME * count.rx_packets
-                tx[name] += count.tx_bytes
+                tx[name] += count.tx_bytes + (0 if programs.frames else FRAME * count.tx_packets)
         assert tx.total() == counted.tx_bytes
         rx[""] = counted.rx_bytes - rx.total() + twice
         assert rx[""] >= 0
@@ -122,16 +154,35 @@ class Lab:
 
 def name_of(programs, number):
     """What a test calls an owner: the script, else the first thread's name."""
-    if number in (KERNEL, FORWARDED):
-        return {KERNEL: "kernel", FORWARDED: "forwarded"}[number]
+    nobody = {KERNEL: "kernel", FORWARDED: "forwarded", UNNAMED: "unnamed"}
+    if number in nobody:
+        return nobody[number]
     owner = programs.owner(number)
     return os.path.basename(owner.script) or owner.comm
+
+
+def talk(lab, times=1, size=1_000_000, answer=300_000, address="10.9.0.2", **options):
+    """One connection after the other from left to right, each with so many bytes either way."""
+    server = lab.start(lab.right, "serve.py", SERVE, options.pop("listen", address), 5000, times, answer)
+    lab.run(lab.left, "connect.py", CONNECT, address, 5000, times, size, **options)
+    lab.ended(server)
+
+
+def with_ipv6():
+    """Switch IPv6 on, in the namespace that this thread is in."""
+    for which in ("all", "default", "cable"):
+        Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("0")
+
+
+def enter(cgroup):
+    """Put this process into a cgroup."""
+    Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
 
 
 @pytest.fixture
 def lab(spaces, tmp_path, programs):
     """The programs are attached before anything is sent."""
-    made = Lab(spaces, tmp_path)
+    made = Lab(spaces, tmp_path, named=not programs.frames)
     yield made
     made.close()
 

@@ -9,11 +9,18 @@ from support.patience import until
 
 from netusage.model import ZERO
 from netusage.sources.applications.framing import as_counted
-from netusage.sources.applications.kernel import netns_cookie
+from netusage.sources.applications.kernel import KernelApplications, netns_cookie
 
 pytestmark = [pytest.mark.system, pytest.mark.root]
 
 TIMES, SIZE = 20, 700
+
+
+@pytest.fixture(params=[False, True], ids=["kernel", "before queueing"])
+def programs(loadable, request):
+    """Either set of programs."""
+    with KernelApplications(before_queueing=request.param) as found:
+        yield found
 
 
 def accounted(programs, space, name, kind):
@@ -22,7 +29,7 @@ def accounted(programs, space, name, kind):
     total = ZERO
     for key, count in programs.read().items():
         if (key.netns, key.ifindex) == (cookie, index):
-            total = total.plus(as_counted(kind, count))
+            total = total.plus(as_counted(kind, count, frames=programs.frames))
     return total
 
 

@@ -96,6 +96,72 @@ def test_a_script_is_not_looked_for_where_another_one_runs(process, tmp_path, tr
     assert found.application == Application("other.py", "other.py")
 
 
+# ---- Where nothing but a thread's name is known -----------------------------------------------------------------
+
+
+def nameless(comm, tgid=GONE, cgroup=1):
+    return Owner(0, cgroup, 0, 0, tgid, comm, "", "")
+
+
+def test_of_a_process_that_is_gone_the_name_is_what_is_known(tree):
+    found = Identities(str(tree)).of(nameless("kworker/0:1"))
+    assert found == (Application("kworker/0:1", ""), pwd.getpwuid(0).pw_name, Unit(), (0, 0))
+
+
+def test_a_package_is_told_by_its_cgroup_alone(tree):
+    place = tree / "app.slice/app-flatpak-org.example.Mail-77.scope"
+    place.mkdir(parents=True)
+    found = Identities(str(tree)).of(nameless("mail", cgroup=place.stat().st_ino))
+    assert found.application == Application("org.example.Mail", "")
+
+
+def test_who_has_neither_path_nor_name_has_none_but_a_user_and_a_unit(tree):
+    number = (tree / "system.slice/ssh.service").stat().st_ino
+    found = Identities(str(tree)).of(nameless("", tgid=0, cgroup=number))
+    assert found[:3] == (Application("", ""), pwd.getpwuid(0).pw_name, Unit("ssh.service"))
+
+
+def processes(directory, exe, arguments, *names):
+    """A directory in the place of /proc, with process 7 and its threads."""
+    own = directory / "proc/7"
+    for number, name in enumerate(names, start=7):
+        (own / "task" / str(number)).mkdir(parents=True)
+        (own / "task" / str(number) / "comm").write_text(f"{name}\n")
+    (own / "exe").symlink_to(exe)
+    (own / "cwd").symlink_to("/")
+    (own / "cmdline").write_bytes(b"".join(one.encode() + b"\0" for one in arguments))
+    return str(directory / "proc")
+
+
+def test_a_living_process_with_such_a_thread_tells_its_executable(tree, tmp_path):
+    proc = processes(tmp_path, "/usr/bin/browser", ["browser", "--new"], "browser", "DNS Res~ver #1")
+    for comm in ("browser", "DNS Res~ver #1"):
+        found = Identities(str(tree), proc).of(nameless(comm, tgid=7))
+        assert found.application == Application("browser", "/usr/bin/browser")
+
+
+def test_a_living_process_without_such_a_thread_is_another_one(tree, tmp_path):
+    proc = processes(tmp_path, "/usr/bin/browser", ["browser"], "browser")
+    assert Identities(str(tree), proc).of(nameless("curl", tgid=7)).application == Application("curl", "")
+
+
+@pytest.mark.parametrize(
+    ("comm", "application"),
+    [
+        ("a-long-name-of-a", Application("a-long-name-of-a", "")),  # no thread's name is that long
+        ("a-long-name-of-", Application("a-long-name-of-a-tool", "/opt/a-long-name-of-a-tool")),
+        ("python3", Application("python3.11", "/usr/bin/python3.11")),
+    ],
+    ids=["another", "named after it", "named after the interpreter"],
+)
+def test_a_script_is_told_only_where_the_thread_is_named_after_it(tree, tmp_path, comm, application):
+    """All that an interpreter runs under its own name is one owner."""
+    names = ("a-long-name-of-", "python3")
+    arguments = ["python3", "/opt/a-long-name-of-a-tool"]
+    proc = processes(tmp_path, "/usr/bin/python3.11", arguments, *names)
+    assert Identities(str(tree), proc).of(nameless(comm, tgid=7)).application == application
+
+
 @pytest.mark.system
 @pytest.mark.root
 def test_the_cgroup_of_a_living_process_is_read_from_proc(cgroup, process):

@@ -10,7 +10,18 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from sources.applications.conftest import FRAME, Lab, name_of
+from sources.applications.conftest import (
+    CONNECT,
+    FRAME,
+    RESET,
+    SERVE,
+    SYN,
+    Lab,
+    enter,
+    name_of,
+    talk,
+    with_ipv6,
+)
 from support.namespace import run
 from support.patience import until
 
@@ -20,40 +31,6 @@ from netusage.sources.applications.counts import Scope
 from netusage.sources.applications.kernel import KernelApplications
 
 pytestmark = [pytest.mark.system, pytest.mark.root]
-
-SYN = 74  # bytes of a frame with TCP's first packet, options as Linux sends them; its answer has as many
-RESET = 54
-
-SERVE = """
-    import socket, sys
-    address, port, wanted, answer = sys.argv[1], *map(int, sys.argv[2:5])
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.create_server((address, port), family=family, dualstack_ipv6=address == "::")
-    print("ready", flush=True)
-    for _ in range(wanted):
-        connection = listener.accept()[0]
-        while connection.recv(1 << 16):
-            pass
-        connection.sendall(bytes(answer))
-        connection.close()
-"""
-CONNECT = """
-    import socket, sys
-    address, port, times, size = sys.argv[1], *map(int, sys.argv[2:5])
-    for _ in range(times):
-        connection = socket.create_connection((address, port))
-        connection.sendall(bytes(size))
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(1 << 16):
-            pass
-        connection.close()
-"""
-
-
-def talk(lab, times=1, size=1_000_000, answer=300_000, address="10.9.0.2", **options):
-    server = lab.start(lab.right, "serve.py", SERVE, options.pop("listen", address), 5000, times, answer)
-    lab.run(lab.left, "connect.py", CONNECT, address, 5000, times, size, **options)
-    lab.ended(server)
 
 
 def test_who_connects_and_who_accepts_have_every_byte_of_a_connection(lab, programs):
@@ -307,7 +284,7 @@ def test_a_listener_that_a_manager_opened_is_that_of_who_accepts(lab, programs):
 )
 def test_connections_of_ipv6_and_mapped_ones_have_their_owners(lab, programs, listen, address):
     for space, own in ((lab.left, 1), (lab.right, 2)):
-        space.inside(_with_ipv6)
+        space.inside(with_ipv6)
         space.ip("addr", "add", f"fd09::{own}/64", "dev", "cable", "nodad")
     talk(lab, address=address, listen=listen)
     left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
@@ -317,14 +294,11 @@ def test_connections_of_ipv6_and_mapped_ones_have_their_owners(lab, programs, li
     assert left.keys() | right.keys() <= {"connect.py", "serve.py", "kernel", ""}
     family = 6 if ":" in address else 4
     counted = {
-        key.family for key, _ in programs.read().items() if name_of(programs, key.owner) == "connect.py"
+        key.family
+        for key in programs.read()
+        if key.netns in lab.cookies.values() and name_of(programs, key.owner) == "connect.py"
     }
     assert counted == {family}
-
-
-def _with_ipv6():
-    for which in ("all", "default", "cable"):
-        Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("0")
 
 
 def test_a_connection_over_several_paths_is_that_of_who_opened_it_but_for_the_first_packet(lab, programs):
@@ -356,10 +330,6 @@ def test_a_connection_over_several_paths_is_that_of_who_opened_it_but_for_the_fi
     assert right["serve.py"][1] > 300_000
     assert left.get("kernel", (0, 0))[1] < 200
     assert right.get("kernel", (0, 0))[1] < 500
-
-
-def enter(cgroup):
-    Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
 
 
 def test_users_cgroups_and_scripts_tell_owners_apart(lab, programs, cgroup):
@@ -476,7 +446,17 @@ def test_what_two_sockets_get_of_one_datagram_is_counted_twice(lab, programs):
     assert lab.account(programs, lab.left)["send.py"][1] == 10 * 1042
 
 
-def test_what_passes_through_is_forwarded(lab, programs, spaces):
+TRANSLATE = """
+table ip nat {
+  chain after_routing { type nat hook postrouting priority 100 ; oifname "inner" masquerade ; }
+}
+"""
+
+
+@pytest.mark.parametrize("translated", [False, True], ids=["as-it-is", "translated"])
+def test_what_passes_through_is_forwarded_also_when_its_addresses_are_translated(
+    lab, programs, spaces, translated
+):
     third = spaces()
     lab.right.pair("inner", "cable", peer=third)
     lab.right.ip("addr", "add", "10.8.0.1/24", "dev", "inner")
@@ -484,6 +464,9 @@ def test_what_passes_through_is_forwarded(lab, programs, spaces):
     third.ip("route", "add", "default", "via", "10.8.0.1")
     lab.left.ip("route", "add", "10.8.0.0/24", "via", "10.9.0.2")
     lab.right.inside(lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"))
+    if translated:
+        third.ip("route", "del", "default")  # the way back is to the router itself
+        run(*lab.right.command("nft", "-f", "-"), stdin=TRANSLATE)
     server = lab.start(third, "serve.py", SERVE, "10.8.0.2", 5000, 1, 300_000)
     lab.run(lab.left, "connect.py", CONNECT, "10.8.0.2", 5000, 1, 1_000_000)
     lab.ended(server)

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 from sources.applications.conftest import Lab
-from support.namespace import loaded_programs, run
+from support.namespace import loaded_programs
 from support.patience import until
 
 from netusage.errors import SourceError
@@ -25,19 +25,6 @@ SEND = """
         sock.sendto(bytes(1000), ("10.9.0.2", 5000))
 """
 SENT = 100 * 1042
-
-
-@pytest.fixture
-def kept(tmp_path):
-    """A directory of a BPF file system of its own; nothing is left in it."""
-    place = tmp_path / "bpf"
-    place.mkdir()
-    run("mount", "-t", "bpf", "none", str(place))
-    try:
-        yield str(place / "netusage")
-    finally:
-        pins.remove(str(place / "netusage"))
-        run("umount", str(place))
 
 
 def start_and_kill(kept, when):
@@ -111,6 +98,19 @@ def test_nothing_is_left_when_pins_are_removed_and_removing_nothing_is_no_error(
     assert not os.path.exists(kept)
     assert pins.remove(kept) == 0
     until(lambda: not loaded_programs() - before, "the kernel to free the programs")
+
+
+def test_what_others_keep_and_other_file_systems_are_not_touched(kept, tmp_path):
+    os.makedirs(os.path.join(kept, "somebody"))
+    KernelApplications(pins=kept).close()
+    assert pins.remove(kept) == 9
+    assert os.listdir(kept) == ["somebody"]
+    os.rmdir(os.path.join(kept, "somebody"))
+    ordinary = tmp_path / "ordinary" / "0123abcd"
+    ordinary.mkdir(parents=True)
+    (ordinary / "file").write_text("mine")
+    assert pins.remove(str(ordinary.parent)) == 0
+    assert (ordinary / "file").read_text() == "mine"
 
 
 def test_a_directory_that_is_in_no_bpf_file_system_is_refused_and_left_clean(tmp_path):

@@ -4,7 +4,7 @@ from enum import IntEnum
 from operator import sub
 from typing import NamedTuple
 
-KERNEL, FORWARDED = 0, 1  # owners that are none; see bpf/layout.h
+KERNEL, FORWARDED, UNNAMED = 0, 1, 2  # owners that are none; see bpf/layout.h
 
 
 class Scope(IntEnum):
@@ -19,7 +19,7 @@ class Scope(IntEnum):
 class Key(NamedTuple):
     """What a counter is of.
 
-    owner: a number that `KernelApplications.owner` knows; KERNEL and FORWARDED are nobody's.
+    owner: a number that `KernelApplications.owner` knows; KERNEL, FORWARDED and UNNAMED are nobody's.
     netns: cookie of the interface's network namespace.
     ifindex: of the interface.
     scope: where the other end is.
@@ -38,7 +38,8 @@ class Key(NamedTuple):
 class Count(NamedTuple):
     """What was counted since the programs were loaded.
 
-    rx_bytes, tx_bytes: received bytes from the network layer's header on, sent bytes of whole frames.
+    rx_bytes, tx_bytes: received bytes from the network layer's header on, sent bytes of whole frames,
+        or where programs count before queueing as those that are received.
     rx_packets, tx_packets: as the sockets and the driver saw them, before a device divides them.
     rx_header_bytes, tx_header_bytes, rx_segments, tx_segments: what dividing them adds.
     """
@@ -51,6 +52,10 @@ class Count(NamedTuple):
     tx_header_bytes: int
     rx_segments: int
     tx_segments: int
+
+    def received(self) -> "Count":
+        """Without what was sent."""
+        return Count(self[0], 0, self[2], 0, self[4], 0, self[6], 0)
 
     def minus(self, other: "Count") -> "Count":
         """The difference of two, the later one first."""
@@ -66,7 +71,8 @@ class Owner(NamedTuple):
     tgid: process number.
     comm: name of its first thread, 15 bytes at the most.
     script: what an interpreter runs, as on its command line; "" for other programs.
-    path: the executable's, or the end of it.
+    path: the executable's, or the end of it; "" where the kernel does not tell: then all that is known is `comm`, the
+        name of a thread, and there is no script either.
     """
 
     exe_inode: int

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from netusage.sources.applications.counts import Owner
 from netusage.sources.applications.names import Application, Unit, application_of, script_of, unit_of
 
+_COMM = 15  # bytes of a name: TASK_COMM_LEN - 1
+
 
 class Identity(NamedTuple):
     """Who it is.
@@ -43,16 +45,38 @@ class Identities:
         path, script = owner.path, owner.script
         with contextlib.suppress(OSError):
             live = os.readlink(f"{directory}/exe")
-            if os.path.basename(live.removesuffix(" (deleted)")) == os.path.basename(path):
+            if not path:
+                path, script = self._by_name(directory, live, owner.comm)
+            elif os.path.basename(live.removesuffix(" (deleted)")) == os.path.basename(path):
                 path = live
                 script = self._whole_script(directory, path, script)
         cgroup = self._cgroup(owner)
+        application = application_of(path, script, cgroup)
         return Identity(
-            application_of(path, script, cgroup),
+            application if application.name else Application(owner.comm, ""),
             self._user(owner.uid),
             unit_of(cgroup),
             (owner.exe_device, owner.exe_inode),
         )
+
+    def _by_name(self, directory: str, live: str, comm: str) -> tuple[str, str]:
+        """Path and script of an owner of which nothing but a thread's name is known; "" where they are another's.
+
+        The owner is all processes with a thread of this name, so a script is told only where it is named after it.
+        """
+        if comm not in self._threads(directory):
+            return "", ""  # another process has the number now, or the thread is over
+        script = self._whole_script(directory, live.removesuffix(" (deleted)"), "")
+        return live, script if os.fsencode(os.path.basename(script))[:_COMM] == os.fsencode(comm) else ""
+
+    @staticmethod
+    def _threads(directory: str) -> set[str]:
+        """The names of a process's threads; its first one's is its own."""
+        found = set()
+        for thread in os.listdir(f"{directory}/task"):
+            with contextlib.suppress(OSError), open(f"{directory}/task/{thread}/comm", "rb") as file:
+                found.add(os.fsdecode(file.read().removesuffix(b"\n")))
+        return found
 
     @staticmethod
     def _whole_script(directory: str, path: str, script: str) -> str:

@@ -1,6 +1,7 @@
-"""Counters by owner from programs in the kernel (`bpf/applications.bpf.c`): every packet that interfaces count.
+"""Counters by owner from programs in the kernel: every packet that interfaces count.
 
-Needs Linux with BTF, the privileges CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and the root of the unified cgroup tree.
+Needs Linux with BTF (`bpf/applications.bpf.c`) or without it (`bpf/before_queueing.bpf.c`), the privileges CAP_BPF,
+CAP_PERFMON and CAP_NET_ADMIN, and the root of the unified cgroup tree.
 """
 
 import contextlib
@@ -14,9 +15,9 @@ from typing import NamedTuple, Self
 from netusage.errors import SourceError
 from netusage.sources.applications import bpf, cgroups, skeleton
 from netusage.sources.applications.counts import KERNEL, Count, Key, Owner, Scope
-from netusage.sources.applications.pins import Pins
+from netusage.sources.applications.pins import Pins, can_pin
 
-_SKELETON = "applications.skeleton"
+_WITHOUT_NAMESPACES = b"\0"  # packets_have_namespaces in bpf/counting.h
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OVERFLOW_SLOTS = 256
 _SLOTS = 16384
@@ -48,15 +49,32 @@ class KernelApplications:
         cgroup: the root of the unified cgroup tree, or a part of it; None looks for it.
         pins: a directory of a BPF file system in which the programs stay when the process ends, and where those of an
             earlier one are taken up: they have counted meanwhile. None takes them off at the end.
+        anew: take up nothing, and count from zero.
+        before_queueing: load the programs that need no BTF of the kernel. What is sent they count before queues drop it
+            and software divides it, and without Ethernet headers; sockets that are older have no name.
 
     Attributes:
+        tier: what the counts are exact for: "kernel", or "kernel before queueing".
+        lasts: the programs stay when the process ends.
+        frames: what is sent is counted with its Ethernet header; see `framing.as_counted`.
         cgroups: a path of that root, for as long as this is open.
 
     Raises:
         SourceError: the kernel refused, or there is no such tree.
     """
 
-    def __init__(self, cgroup: str | None = None, pins: str | None = None) -> None:
+    def __init__(
+        self,
+        cgroup: str | None = None,
+        pins: str | None = None,
+        *,
+        anew: bool = False,
+        before_queueing: bool = False,
+    ) -> None:
+        self.tier = "kernel before queueing" if before_queueing else "kernel"
+        self.lasts = pins is not None
+        self.frames = not before_queueing
+        self._skeleton = "before_queueing.skeleton" if before_queueing else "applications.skeleton"
         self._open: list[int] = []
         self._mapped: list[mmap] = []
         self._places: list[Key | None] = [None] * _OVERFLOW_SLOTS  # whose each counter is
@@ -64,7 +82,9 @@ class KernelApplications:
         try:
             root = os.open(cgroup, _DIRECTORY) if cgroup is not None else cgroups.open_root()
             self.cgroups = f"/proc/self/fd/{self._opened(root)}"
-            fds = self._kept_or_loaded(root, None if pins is None else Pins(pins, skeleton.build(_SKELETON)))
+            fds = self._kept_or_loaded(
+                root, None if pins is None else Pins(pins, skeleton.build(self._skeleton)), anew=anew
+            )
             self._maps = fds
             self._state = self._map(fds["states"], _STATE.size)
             self._keys = self._map(fds["keys"], _KEY.size * _SLOTS)
@@ -72,7 +92,8 @@ class KernelApplications:
         except OSError as error:
             self.close()
             raise SourceError(
-                f"the kernel does not count by application here: {error.strerror or error}", hint=_hint(error)
+                f"the kernel does not count by application here: {error.strerror or error}",
+                hint=_hint(error, pins, before_queueing=before_queueing),
             ) from error
         except BaseException:
             self.close()
@@ -84,9 +105,9 @@ class KernelApplications:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _kept_or_loaded(self, root: int, pins: Pins | None) -> dict[str, int]:
+    def _kept_or_loaded(self, root: int, pins: Pins | None, *, anew: bool) -> dict[str, int]:
         """The maps that are read, by name."""
-        fds = {} if pins is None else pins.find()
+        fds = {} if pins is None or anew else pins.find()
         self._open += fds.values()
         if not fds:
             fds = self._load(root)
@@ -99,17 +120,28 @@ class KernelApplications:
 
         Owners first, so that nothing is counted whose owner could not be known.
         """
-        maps, programs = skeleton.load(_SKELETON)
+        attach = self._attach if self.frames else self._attach_before_queueing
+        maps, programs = self._loaded()
         self._open += [*maps.values(), *programs.values()]
         born = _STATE.pack(0, 0, 0, 0, int.from_bytes(os.urandom(7), "little"))
         bpf.update(maps["states"], struct.pack("=I", 0), born)
         links = {"made": self._opened(bpf.link_to_cgroup(programs["made"], root, bpf.ATTACH_SOCK_CREATE))}
-        for name in ("sent", "received"):
-            links[name] = self._opened(bpf.link_to_tracepoint(programs[name]))
-        bpf.run_iterator(programs["found"])
-        links["transmit"] = self._opened(bpf.link_to_tracepoint(programs["transmit"]))
+        links |= attach(root, programs)
         links["ingress"] = self._opened(bpf.link_to_cgroup(programs["ingress"], root, bpf.ATTACH_INGRESS))
         return {name: maps[name] for name in ("owners", "states", "keys", "counters")} | links
+
+    def _loaded(self) -> skeleton.Loaded:
+        with contextlib.suppress(OSError):
+            return skeleton.load(self._skeleton)
+        return skeleton.load(self._skeleton, _WITHOUT_NAMESPACES)
+
+    def _attach(self, _root: int, programs: dict[str, int]) -> dict[str, int]:
+        links = {name: self._opened(bpf.link_to_tracepoint(programs[name])) for name in ("sent", "received")}
+        bpf.run_iterator(programs["found"])
+        return links | {"transmit": self._opened(bpf.link_to_tracepoint(programs["transmit"]))}
+
+    def _attach_before_queueing(self, root: int, programs: dict[str, int]) -> dict[str, int]:
+        return {"egress": self._opened(bpf.link_to_cgroup(programs["egress"], root, bpf.ATTACH_EGRESS))}
 
     def _opened(self, fd: int) -> int:
         self._open.append(fd)
@@ -128,6 +160,11 @@ class KernelApplications:
                 os.close(fd)
         self._mapped.clear()
         self._open.clear()
+
+    @property
+    def born(self) -> int:
+        """Tells this life of the counters, which began at zero, from any other."""
+        return self.state().born
 
     def state(self) -> State:
         """What the programs say of themselves."""
@@ -177,13 +214,17 @@ class KernelApplications:
         return Owner(inode, cgroup, device, uid, tgid, _text(comm), _text(script), _path(path))
 
 
-def _hint(error: OSError) -> str:
-    if error.errno in (errno.EPERM, errno.EACCES) and os.geteuid():
+def _hint(error: OSError, pins: str | None, *, before_queueing: bool) -> str:
+    if os.geteuid():
         return "run it as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
-    if error.errno == errno.EPERM:
+    if error.errno in (errno.EPERM, errno.EACCES) and pins is not None and not can_pin(pins):
         return "pins need a BPF file system: mount -t bpf none /sys/fs/bpf"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return "it needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and no sandbox that forbids bpf(2)"
     if isinstance(error, FileNotFoundError):
         return "mount the unified cgroup tree: mount -t cgroup2 none /sys/fs/cgroup/unified"
+    if before_queueing:
+        return "it needs Linux 5.14 or newer with BPF (CONFIG_CGROUP_BPF) and the unified cgroup tree"
     return "it needs Linux 5.17 or newer with BPF, BTF (CONFIG_DEBUG_INFO_BTF) and the unified cgroup tree"
 
 
@@ -192,9 +233,11 @@ def _text(raw: bytes) -> str:
 
 
 def _path(raw: bytes) -> str:
-    """A path of its parts, the last one first; the root's name is a slash."""
+    """A path of its parts, the last one first, the root's name a slash; "" where there are none."""
     parts = [_text(raw[at : at + _PART_LENGTH]) for at in range(0, len(raw), _PART_LENGTH)]
     found: list[str] = []
+    if not parts[0]:
+        return ""
     for part in parts:
         if part in ("/", ""):
             return "/" + "/".join(reversed(found))

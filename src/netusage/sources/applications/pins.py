@@ -6,10 +6,38 @@ killed process left half done is never taken for whole.
 
 import contextlib
 import os
+import re
 
 from netusage.sources.applications import bpf
 
 _UNFINISHED = "unfinished"  # such a file system takes no dots
+_OWN = re.compile(rf"[0-9a-f]{{8}}|{_UNFINISHED}")
+_MOUNTS = "/proc/self/mountinfo"
+
+
+def can_pin(directory: str, mounts: str = _MOUNTS) -> bool:
+    """Whether a directory lies in a BPF file system, or can be made in one, that this process may write."""
+    return _is_in_bpf(directory, mounts) and os.access(_existing(directory), os.W_OK)
+
+
+def _existing(directory: str) -> str:
+    """The directory, or the first one above it that is there."""
+    place = os.path.realpath(directory)
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    return place
+
+
+def _is_in_bpf(directory: str, mounts: str = _MOUNTS) -> bool:
+    kinds = {}
+    with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            before, _, after = line.partition(" - ")
+            kinds[before.split(" ")[4]] = after.split(" ", 1)[0]
+    above = _existing(directory)
+    while above not in kinds and above != "/":
+        above = os.path.dirname(above)
+    return kinds.get(above) == "bpf"
 
 
 class Pins:
@@ -54,21 +82,28 @@ class Pins:
 def remove(directory: str, *, itself: bool = True) -> int:
     """Let go of everything that is kept in a directory; programs that nobody else holds are taken off.
 
+    Nothing else is touched: not what others keep there, and no other file system.
+
     Args:
         directory: as for `Pins`; it may be missing.
-        itself: remove the directory as well.
+        itself: remove the directory as well, if nothing is left in it.
 
     Returns:
         How many files were removed.
+
+    Raises:
+        OSError: they cannot be removed.
     """
+    if not os.path.isdir(directory) or not _is_in_bpf(directory):
+        return 0
     removed = 0
-    for path, directories, names in os.walk(directory, topdown=False):
-        for name in names:
+    for build in filter(_OWN.fullmatch, os.listdir(directory)):
+        path = os.path.join(directory, build)
+        for name in os.listdir(path):
             os.unlink(os.path.join(path, name))
             removed += 1
-        for name in directories:
-            os.rmdir(os.path.join(path, name))
+        os.rmdir(path)
     if itself:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.rmdir(directory)
     return removed

@@ -35,27 +35,34 @@ def _read(name: str) -> bytes:
     return Path(__file__).with_name(name).read_bytes()
 
 
-def load(name: str) -> Loaded:
+def load(name: str, constants: bytes = b"") -> Loaded:
     """Make the maps and load the programs of a skeleton of this package.
+
+    Args:
+        name: of the file.
+        constants: what its `const volatile` variables are, all of them in a row; as they were built where it is empty.
 
     Raises:
         OSError: the kernel refused; with its log, where it wrote one.
     """
     try:
-        return _load(name, None)
+        return _load(name, constants, None)
     except OSError:  # once more, for the reason: writing it down takes longer than all the rest
-        return _load(name, ctypes.create_string_buffer(_LOG))
+        return _load(name, constants, ctypes.create_string_buffer(_LOG))
 
 
-def _load(name: str, log: "ctypes.Array[ctypes.c_char] | None") -> Loaded:
+def _load(name: str, constants: bytes, log: "ctypes.Array[ctypes.c_char] | None") -> Loaded:
     head, _, body = _read(name).partition(b"\n")
     about = json.loads(head)
     content = zlib.decompress(body)
     data, instructions = bpf.text(content[: about["data"]]), bpf.text(content[about["data"] :])
     maps, programs = about["maps"], about["programs"]
+    values = bpf.text(constants)
     size = 24 + 16 * len(maps) + 4 * len(programs)
     # struct bpf_loader_ctx, then struct bpf_map_desc and struct bpf_prog_desc of each: tools/lib/bpf/skel_internal.h
     begin = struct.pack("=IIIIQ", size, 0, log is not None, 0 if log is None else len(log), bpf.address(log))
+    for one in maps:
+        begin += struct.pack("=iIQ", 0, 0, bpf.address(values) if one == "rodata" and constants else 0)
     context = bpf.text(begin.ljust(size, b"\0"))
     array = bpf.create_array(len(data), 1, "__loader.map")
     try:
