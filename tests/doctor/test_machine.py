@@ -9,7 +9,7 @@ from netusage.settings.schema import RecorderSettings, Settings, SourceSettings
 linux = pytest.mark.skipif(sys.platform != "linux", reason="netlink exists on Linux only")
 
 
-def findings(kind="auto", *, applications=False):
+def findings(kind="auto", *, applications="off"):
     settings = Settings(
         source=SourceSettings(kind=kind), recorder=RecorderSettings(applications=applications)
     )
@@ -39,15 +39,15 @@ def test_the_identities_of_boot_and_machine_are_looked_at():
 
 
 @linux
-def test_applications_that_are_not_recorded_are_no_problem():
+def test_where_applications_are_switched_off_doctor_says_how_to_have_them():
     found = findings("psutil")["applications"]
-    assert (found.verdict, found.found) == (Verdict.OK, "not recorded: totals of interfaces only")
-    assert "daemon --applications" in found.todo
+    assert (found.verdict, found.found) == (Verdict.OK, "interfaces only: the configuration says so")
+    assert "daemon --applications auto" in found.todo
 
 
 @pytest.mark.system
 @pytest.mark.root
-def test_applications_that_are_recorded_are_tried_in_the_kernel(loadable):
-    found = findings(applications=True)["applications"]
+def test_the_best_tier_is_tried_and_named(loadable):
+    found = findings(applications="auto")["applications"]
     assert found.verdict is Verdict.OK
-    assert "counted in the kernel" in found.found
+    assert found.found == "kernel: every byte that an interface carries"

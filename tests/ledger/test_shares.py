@@ -7,7 +7,7 @@ from recorder.audit import assert_sound
 from support.ledgers import START_S, writing
 
 from netusage.errors import LedgerError
-from netusage.ledger.batch import Part
+from netusage.ledger.batch import Counted, Part
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.repair import repair
 from netusage.ledger.verify import verify
@@ -112,3 +112,44 @@ def test_repair_keeps_them_and_gives_a_lost_application_a_stand_in(path):
     lost = [counters for (_, who), counters in after.items() if who.kind == "unnamed"]
     assert sorted(lost) == sorted(counters for (_, who), counters in before.items() if who == KERNEL)
     assert_sound(path)
+
+
+def test_how_far_counters_are_in_the_book_is_remembered_with_their_owners(path):
+    key, count = ((1 << 64) - 5, 4026531840, 2, 3, 6, 4), (1, 2, 3, 4, 5, 6, 7, 8)
+    with writing(path) as ledger:
+        ledger.interface("eth0")
+        ledger.counters_are_at(
+            Counted(7, True, {key: (1,) * 8, (0, *key[1:]): count}, {key[0]: APP, 0: KERNEL})
+        )
+        ledger.commit(ledger.now_s + 10)
+        ledger.counters_are_at(Counted(7, False, {key: count}, {}))
+        ledger.commit(ledger.now_s + 10)
+    with writing(path, START_S + 100) as ledger:
+        found = ledger.writer.remember().counted
+        assert found == Counted(7, True, {key: count, (0, *key[1:]): count}, {key[0]: APP, 0: KERNEL})
+        ledger.counters_are_at(Counted(8, True, {key: count}, {}))
+        ledger.commit(ledger.now_s + 10)
+        assert ledger.writer.remember().counted == Counted(8, True, {key: count}, {})
+
+
+def test_a_repaired_ledger_knows_no_counters_since_some_of_them_may_be_lost(path):
+    with writing(path) as ledger:
+        ledger.interface("eth0")
+        ledger.counters_are_at(Counted(7, True, {(0, 1, 2, 3, 4, 5): (1,) * 8}, {}))
+        ledger.commit(ledger.now_s + 10)
+    damage(path, "UPDATE interface SET rx_bytes = rx_bytes + 1")
+    repair(str(path), now_us=(START_S + 50) * US, boot_id="boot-1", agree=lambda _: True)
+    with writing(path, START_S + 100) as ledger:
+        assert ledger.writer.remember().counted is None
+
+
+def test_executables_of_an_application_are_versions_of_it(path):
+    with writing(path) as ledger:
+        epoch = ledger.interface("eth0")
+        for inode in (10, 11):
+            ledger.share(Part(START_S, epoch, APP, 1, 6, 4), Counters(1, 1, 1, 1))
+            ledger.version(APP, 8, inode)
+            ledger.commit(ledger.now_s + 10)
+    with LedgerReader(str(path)) as reader:
+        assert [(one.who, one.device, one.inode) for one in reader.versions()] == [(APP, 8, 10), (APP, 8, 11)]
+        assert [one.last_seen_us - one.first_seen_us for one in reader.versions()] == [0, 0]

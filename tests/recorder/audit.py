@@ -24,6 +24,7 @@ def assert_sound(path) -> None:
         _assert_quarters(path, book, sealed)
         _assert_changes(book)
         _assert_machine_chunks(book)
+        _assert_shares(book)
     with LedgerReader(str(path)) as reader:
         verdict = verify(reader)
     assert not verdict.findings, verdict.findings[:5]
@@ -127,6 +128,19 @@ def _assert_changes(book) -> None:
     given = [row[0] for row in book.execute("SELECT change FROM chunk UNION ALL SELECT change FROM span")]
     assert len(given) == len(set(given))
     assert max(given, default=0) <= book.execute("SELECT change FROM ledger").fetchone()[0]
+
+
+def _assert_shares(book) -> None:
+    """What an application had belongs to a quarter of an hour or to a day of some zone, and to somebody."""
+    for row in book.execute("SELECT s.*, kind FROM share s LEFT JOIN application ON id = application_id"):
+        assert row["start_s"] % 900 == 0
+        assert row["seconds"] in {900, *range(21 * 3600, 27 * 3600 + 1, 900)}
+        assert min(row[name] for name in Counters._fields) >= 0
+        assert row["kind"] in {"application", "kernel", "forwarded", "unnamed", "other"}
+    stray = (
+        "SELECT count(*) FROM application_version WHERE application_id NOT IN (SELECT id FROM application)"
+    )
+    assert book.execute(stray).fetchone()[0] == 0
 
 
 def _assert_machine_chunks(book) -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from netusage.errors import SourceError
-from netusage.ledger.batch import Epoch, Part
-from netusage.model import US, ZERO, Counters, Link, Place, Who
-from netusage.recorder.shares import Shares
+from netusage.ledger.batch import Batch, Epoch, LastReading, Part, Remembered
+from netusage.model import NS, US, ZERO, Counters, Instant, Link, Place, Who
+from netusage.recorder.shares import Shares, below, spread
 from netusage.sources.applications.counts import Count, Key, Scope
 
 HERE, ELSEWHERE = 3, 4
@@ -16,10 +16,15 @@ APP, OTHER = Who("application", "app"), Who("application", "other")
 class Replay:
     """Counters as the kernel would have them, and names for two owners."""
 
-    def __init__(self):
+    tier = "replay"
+    frames = True
+
+    def __init__(self, *, lasts=False, born=7):
         self.counts = {}
         self.full = self.closed = False
         self.said = []
+        self.lasts, self.born = lasts, born
+        self.told = {}
 
     def is_nearly_full(self):
         return self.full
@@ -31,7 +36,13 @@ class Replay:
         return dict(self.counts)
 
     def who(self, owner):
-        return {100: APP, 200: OTHER}[owner]
+        return self.told.get(owner) or {100: APP, 200: OTHER, 300: Who("kernel")}[owner]
+
+    def version(self, owner):
+        return (8, owner) if owner < 300 else None
+
+    def know(self, owners):
+        self.told |= owners
 
     def count(self, owner, rx, tx, ifindex=2, netns=HERE, scope=Scope.LAN, protocol=6):
         key = Key(owner, netns, ifindex, scope, protocol, 4)
@@ -50,7 +61,8 @@ def begin(*replays):
     """Shares of sources that are opened one after the other; after the last one none can be had."""
     left = list(replays)
 
-    def open_source():
+    def open_source(anew):
+        assert anew == (len(left) < len(replays))
         if not left:
             raise SourceError("the kernel refuses")
         found = left.pop(0)
@@ -59,9 +71,27 @@ def begin(*replays):
     return Shares(open_source, HERE, replays[0].said.append)
 
 
-def epoch(index=2, kind="veth"):
-    link = Link(index, f"eth{index}", kind)
-    return Epoch(Place("boot"), link, 0, "first-sight", ZERO, ZERO)
+def epoch(index=2, kind="veth", *, first=ZERO, row=None, **about):
+    link = Link(index, f"eth{index}", kind, **about)
+    return Epoch(Place("boot"), link, 0, "first-sight", first, first, row=row)
+
+
+def handed_over(shares):
+    """The batch of a commit that succeeds."""
+    batch = Batch(moment(0), [])
+    shares.hand_over(batch)
+    shares.committed()
+    return batch
+
+
+def moment(second):
+    return Instant((NOON_S + second) * NS, 0, (NOON_S + second) * US)
+
+
+def remembered(batch, second, *epochs):
+    """What the ledger has when the last commit was at a second."""
+    here = LastReading((NOON_S + second) * NS, (NOON_S + second) * US, None)
+    return Remembered(here=here, epochs=epochs, counted=batch.counted)
 
 
 def at(second):
@@ -72,7 +102,7 @@ def had(shares, quarter=0):
     """By application, what is pending of a quarter."""
     return {
         part.who.name: counters
-        for part, counters in shares.pending.items()
+        for part, counters in shares._pending.items()
         if part.start_s == NOON_S + quarter * 900
     }
 
@@ -80,10 +110,10 @@ def had(shares, quarter=0):
 def test_what_was_counted_before_interfaces_were_recorded_is_not_their_own(replay):
     shares = begin(replay)
     replay.count(100, 1000, 1000)
-    shares.begin()
+    shares.begin(moment(0), Remembered(), {2: epoch()})
     replay.count(100, 86, 100)
     shares.collect(at(2), {2: epoch()})
-    assert list(shares.pending.values()) == [Counters(86 + 14, 100, 1, 1)]
+    assert list(shares._pending.values()) == [Counters(86 + 14, 100, 1, 1)]
 
 
 def test_what_is_pending_adds_up_until_it_is_committed(replay):
@@ -93,13 +123,13 @@ def test_what_is_pending_adds_up_until_it_is_committed(replay):
         replay.count(200, 0, 10, protocol=17)
         shares.collect(at(n), living)
     assert had(shares) == {"app": Counters(300, 150, 3, 3), "other": Counters(42, 30, 3, 3)}
-    assert set(shares.pending) == {
+    assert set(shares._pending) == {
         Part(NOON_S, living[2], APP, Scope.LAN, 6, 4),
         Part(NOON_S, living[2], OTHER, Scope.LAN, 17, 4),
     }
     shares.committed()
     shares.collect(at(5), living)
-    assert shares.pending == {}
+    assert shares._pending == {}
 
 
 def test_what_is_found_when_a_quarter_has_ended_belongs_to_it(replay):
@@ -128,14 +158,14 @@ def test_other_namespaces_are_not_counted(replay):
     shares = begin(replay)
     replay.count(100, 86, 50, netns=ELSEWHERE)
     shares.collect(at(1), {2: epoch()})
-    assert shares.pending == {}
+    assert shares._pending == {}
 
 
 def test_an_interface_that_is_not_known_yet_gets_its_bytes_when_it_is(replay):
     shares = begin(replay)
     replay.count(100, 86, 50, ifindex=7)
     shares.collect(at(1), {2: epoch()})
-    assert shares.pending == {}
+    assert shares._pending == {}
     shares.collect(at(2), {2: epoch(), 7: epoch(7)})
     assert had(shares) == {"app": Counters(100, 50, 1, 1)}
 
@@ -145,7 +175,7 @@ def test_the_last_bytes_of_an_interface_that_is_gone_are_its_own(replay):
     shares.collect(at(1), {2: gone})
     replay.count(100, 86, 50)
     shares.collect(at(2), {})
-    assert [part.epoch for part in shares.pending] == [gone]
+    assert [part.epoch for part in shares._pending] == [gone]
 
 
 def test_interfaces_that_are_long_gone_are_not_remembered(replay):
@@ -162,24 +192,187 @@ def test_loopback_is_counted_as_it_counts_itself(replay):
     assert had(shares) == {"app": Counters(86, 100, 1, 1)}
 
 
-def test_where_there_is_no_room_any_more_counting_begins_anew(replay):
+def test_what_a_bridge_received_its_only_port_received_and_what_is_sent_both_count_themselves(replay):
+    shares, port, bridge = begin(replay), epoch(2, master=3), epoch(3, "bridge")
+    replay.count(100, 86, 114, ifindex=3)
+    shares.collect(at(1), {2: port, 3: bridge})
+    assert {part.epoch: counters for part, counters in shares._pending.items()} == {
+        bridge: Counters(86, 114, 1, 1),
+        port: Counters(100, 0, 1, 0),
+    }
+
+
+def test_the_port_of_a_bridge_with_several_is_not_known():
+    ports = {2: epoch(2, master=4), 3: epoch(3, master=4), 4: epoch(4, "bridge")}
+    assert below(ports) == {}
+    del ports[3]
+    assert below(ports) == {4: ports[2]}
+
+
+def test_what_is_stacked_is_handed_up_from_the_lowest_and_a_tunnel_hands_up_nothing():
+    links = {
+        2: epoch(2, "", master=5),
+        5: epoch(5, "bond"),
+        6: epoch(6, "vlan", lower=5),
+        7: epoch(7, "vxlan", lower=2),
+    }
+    assert below(links) == {5: links[2], 6: links[5]}
+    elsewhere = {2: epoch(2), 3: epoch(3, "macvlan", lower=2, lower_elsewhere=True)}
+    assert below(elsewhere) == {}
+
+
+def test_where_there_is_no_room_any_more_counting_begins_anew_and_misses_nothing(replay):
     other, living = Replay(), {2: epoch()}
     shares = begin(replay, other)
     replay.count(100, 86, 50)
     replay.full = True
+    read = replay.read
+
+    def read_once_more():  # what comes until the new programs are there is the old ones' to tell
+        replay.count(100, 86, 50)
+        return read()
+
+    replay.read = read_once_more
     shares.collect(at(1), living)
     assert replay.closed
     other.count(100, 186, 100)
     shares.collect(at(2), living)
-    assert had(shares) == {"app": Counters(300, 150, 2, 2)}
+    assert had(shares) == {"app": Counters(3 * 100 + 200, 3 * 50 + 100, 4, 4)}
 
 
-def test_where_counting_cannot_begin_anew_what_was_counted_stays_and_it_is_said(replay):
+def test_where_counting_cannot_begin_anew_it_goes_on_and_that_is_said_once(replay):
     shares, living = begin(replay), {2: epoch()}
     replay.count(100, 86, 50)
     replay.full = True
     shares.collect(at(1), living)
+    replay.count(100, 86, 50)
     shares.collect(at(2), living)
-    assert had(shares) == {"app": Counters(100, 50, 1, 1)}
-    assert replay.said == ["the kernel refuses; interfaces are recorded without applications from now on"]
+    assert had(shares) == {"app": Counters(200, 100, 2, 2)}
+    assert replay.said == ["the kernel refuses; applications that are new from now on have no name"]
+    assert not replay.closed
     shares.close()
+
+
+def test_what_came_while_no_recorder_ran_goes_on_from_what_the_ledger_has(replay):
+    replay.lasts = True
+    shares, known = begin(replay), epoch(row=1)
+    replay.count(100, 1000, 1000)
+    shares.begin(moment(0), Remembered(), {2: epoch()})
+    replay.count(100, 86, 50)
+    shares.collect(at(1), {2: known})
+    first = handed_over(shares)
+    assert list(first.shares.values()) == [Counters(100, 50, 1, 1)]
+    replay.count(100, 186, 60)  # the recorder is killed, the kernel counts on
+    replay.count(200, 86, 70)
+    again = begin(replay)
+    again.begin(moment(4), remembered(first, 2, known), {2: known})
+    replay.count(100, 286, 80)
+    again.collect(at(5), {2: known})
+    assert had(again) == {"app": Counters(500, 140, 2, 2), "other": Counters(100, 70, 1, 1)}
+
+
+def test_only_counters_that_moved_are_handed_over_again(replay):
+    replay.lasts = True
+    shares, known = begin(replay), {2: epoch(row=1)}
+    replay.count(200, 1, 1)
+    shares.begin(moment(0), Remembered(), known)
+    first = handed_over(shares)
+    assert first.counted.whole
+    assert {key[0] for key in first.counted.counters} == {0, 200}
+    replay.count(100, 86, 50)
+    shares.collect(at(1), known)
+    second = handed_over(shares)
+    assert not second.counted.whole
+    assert {key[0]: tuple(count) for key, count in second.counted.counters.items()} == {
+        100: (86, 50, 1, 1, 0, 0, 0, 0)
+    }
+    assert second.counted.owners == {100: APP}
+    shares.start_over()  # the ledger is a new file
+    assert {key[0] for key in handed_over(shares).counted.counters} == {0, 100, 200}
+
+
+def test_what_came_in_a_long_stop_is_spread_over_it_to_the_byte(replay):
+    replay.lasts = True
+    shares, known = begin(replay), epoch(row=1)
+    shares.begin(moment(0), Remembered(), {2: known})
+    first = handed_over(shares)
+    replay.count(100, 1_000_007 - 14, 300)
+    again = begin(replay)
+    again.begin(moment(1350), remembered(first, 450, known), {2: known})
+    assert had(again, 0) == {"app": Counters(500_003, 150, 0, 0)}
+    assert had(again, 1) == {"app": Counters(500_004, 150, 1, 1)}
+
+
+def test_counters_of_another_life_are_not_gone_on_from(replay):
+    replay.lasts = True
+    shares, known = begin(replay), epoch(row=1)
+    shares.begin(moment(0), Remembered(), {2: known})
+    first = handed_over(shares)
+    other = Replay(lasts=True, born=8)
+    other.count(100, 86, 50)
+    again = begin(other)
+    again.begin(moment(4), remembered(first, 2, known), {2: known})
+    again.collect(at(5), {2: known})
+    assert had(again) == {}
+
+
+def test_an_interface_that_is_recorded_from_now_on_begins_now_and_one_that_came_meanwhile_has_all(replay):
+    replay.lasts = True
+    shares, known = begin(replay), epoch(row=1)
+    shares.begin(moment(0), Remembered(), {2: known})
+    first = handed_over(shares)
+    replay.count(100, 86, 50, ifindex=5)
+    replay.count(200, 86, 50, ifindex=6)
+    found = {2: known, 5: epoch(5, first=Counters(100, 50, 1, 1)), 6: epoch(6)}
+    again = begin(replay)
+    again.begin(moment(4), remembered(first, 2, known), found)
+    again.collect(at(5), found)
+    assert had(again) == {"other": Counters(100, 50, 1, 1)}
+
+
+def test_an_interface_that_went_away_meanwhile_has_nothing_more(replay):
+    replay.lasts = True
+    shares, known = begin(replay), epoch(row=1)
+    shares.begin(moment(0), Remembered(), {2: known})
+    first = handed_over(shares)
+    replay.count(100, 86, 50)
+    again = begin(replay)
+    again.begin(moment(4), remembered(first, 2, known), {})
+    again.collect(at(5), {})
+    assert had(again) == {}
+
+
+def test_names_that_were_found_out_before_a_stop_are_known_after_it(replay):
+    replay.lasts = True
+    shares, known = begin(replay), {2: epoch(row=1)}
+    shares.begin(moment(0), Remembered(), known)
+    replay.count(100, 86, 50)
+    shares.collect(at(1), known)
+    first = handed_over(shares)
+    replay.told = {}
+    begin(replay).begin(moment(4), remembered(first, 2), known)
+    assert replay.told[100] == APP
+
+
+def test_executables_are_handed_over_as_versions_and_nobody_has_one(replay):
+    shares, living = begin(replay), {2: epoch()}
+    replay.count(100, 86, 50)
+    replay.count(300, 86, 50)
+    shares.collect(at(1), living)
+    assert handed_over(shares).versions == {(APP, 8, 100)}
+    assert handed_over(shares).versions == set()
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s"), [(0, 1), (0, 900), (1, 899), (899, 901), (10, 5000), (0, 86400)]
+)
+def test_spreading_keeps_every_byte(start_s, end_s):
+    whole = Counters(1_000_003, 7, 1, 0)
+    parts = dict(spread(whole, start_s * US, end_s * US))
+    assert all(at_s % 900 == 0 for at_s in parts)
+    assert min(parts) >= start_s - 900
+    assert max(parts) < end_s
+    total = ZERO
+    for part in parts.values():
+        total = total.plus(part)
+    assert total == whole

@@ -38,6 +38,7 @@ mount --bind {shared}/state $root/var/lib/netusage
 mount -t proc proc $root/proc
 mount -t sysfs sysfs $root/sys
 mount -t cgroup2 cgroup $root/sys/fs/cgroup || exit 77
+mount -t bpf -o mode=700 bpf $root/sys/fs/bpf  # as systemd does itself where it runs on a machine
 mount -t tmpfs -o mode=755 run $root/run
 mount -t tmpfs -o mode=755 dev $root/dev
 for node in null zero full random urandom tty; do touch $root/dev/$node; mount --bind /dev/$node $root/dev/$node; done
@@ -129,6 +130,9 @@ systemctl poweroff
 """
 
 
+PINS = "/sys/fs/bpf/netusage"
+
+
 @pytest.fixture(params=[False, True], ids=["interfaces", "applications"])
 def applications(request):
     """Whether applications are recorded as well."""
@@ -152,9 +156,9 @@ def shared(tmp_path, applications):
         pytest.skip("needs Python and netusage on the root file system")
     files = {
         "netusage.service": unit(
-            Job((sys.executable, "-m", "netusage"), Scope.SYSTEM, applications=applications)
+            Job((sys.executable, "-m", "netusage"), Scope.SYSTEM, applications=applications, pins=PINS)
         ),
-        "test.conf": DROP_IN.format(source=source, applications=str(applications).lower()),
+        "test.conf": DROP_IN.format(source=source, applications="kernel" if applications else "off"),
         "network-for-test.service": NETWORK,
         "end-of-test.service": END,
         "up": UP,
@@ -181,6 +185,7 @@ def test_the_last_reading_comes_after_the_network_has_stopped_and_misses_nothing
     assert "cycle" not in journal
     assert "restart counter is at 1" in journal, journal[-2000:]
     assert "restart counter is at 2" not in journal
+    assert "BPF file system" not in journal  # the programs stay where the unit may write
     assert (shared / "active-before-network").read_text() == "active\n"
     assert (shared / "active-after-network").read_text() == "active\n"
     rx, tx = (int(word) for word in (shared / "truth").read_text().split())

@@ -70,6 +70,14 @@ def test_where_applications_are_recorded_the_unit_may_load_programs_into_the_ker
     assert unit(replace(USER, applications=True)) == unit(USER)  # a user may not have it
 
 
+def test_where_counters_stay_while_the_service_does_not_run_it_may_write():
+    text = unit(replace(SYSTEM, applications=True, pins="/sys/fs/bpf/netusage"))
+    assert settings(text, "ReadWritePaths") == ["-/sys/fs/bpf/netusage"]
+    assert settings(text, "ExecStartPre") == ["-+mkdir -p /sys/fs/bpf/netusage"]
+    for without in (replace(SYSTEM, pins="/sys/fs/bpf/netusage"), replace(SYSTEM, applications=True)):
+        assert settings(unit(without), "ExecStartPre") == []
+
+
 def test_a_users_unit_asks_for_nothing_that_a_user_may_not_have():
     text = unit(USER)
     for name in (

@@ -36,6 +36,7 @@ class Estimated(NamedTuple):
 class Ledger:
     """A ledger that is written: count, then commit.
 
+    tier: how it says that applications are told apart.
     counted, estimated: everything that was handed over and committed or is about to be.
     """
 
@@ -48,7 +49,9 @@ class Ledger:
         boot_s=None,
         machine="machine",
         minutes_kept_s=35 * DAY_S,
+        **folding,
     ):
+        self.tier = ""
         self.path = str(path)
         self.place = Place(boot_id, 1, machine)
         self.boot_s = now_s - 100 if boot_s is None else boot_s
@@ -59,6 +62,7 @@ class Ledger:
             now_us=now_s * US,
             source="netlink",
             minutes_kept_s=minutes_kept_s,
+            **folding,
         )
         self.now_s = self.begun_s = now_s
         self.counted = []
@@ -98,6 +102,14 @@ class Ledger:
         """Say what an application had; it is not counted once more."""
         self._batch.shares[part] = counters
 
+    def counters_are_at(self, counted):
+        """Say how far the counters of applications are handed over."""
+        self._batch.counted = counted
+
+    def version(self, who, device, inode):
+        """Say which executable an application had."""
+        self._batch.versions.add((who, device, inode))
+
     def again(self):
         """Forget what a failed commit had; its epochs are to be written all the same."""
         epochs, self._batch = self._batch.epochs, self._new_batch()
@@ -121,6 +133,7 @@ class Ledger:
         batch.watched = [(from_s * US, self.now_s * US)]
         batch.ended = ended
         batch.newest_life = newest_life
+        batch.tier = self.tier
         self.writer.commit(batch)
         self._batch = self._new_batch()
 

@@ -136,6 +136,8 @@ class Process:
         return {
             "PYTHONUTF8": "1",
             **kept,
+            "NETUSAGE_RECORDER_APPLICATIONS": "off",  # but where a test is about them
+            "NETUSAGE_RECORDER_PINS": "off",  # as above
             "HOME": home,
             "STATE_DIRECTORY": f"{home}/.state",  # root's own default is the system's
             "XDG_CONFIG_HOME": f"{home}/.config",

@@ -32,8 +32,7 @@ from netusage.errors import ExitCode
 @options.setting_option(
     "--applications",
     key="recorder.applications",
-    value=True,
-    help="Record by application as well; on Linux, as root.",
+    help="How applications are told apart; auto: the best that works here.",
 )
 @options.ledger_options
 @pass_invocation

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
+import click
+
 from netusage.cli import options
 from netusage.cli.context import Invocation, pass_invocation
 from netusage.errors import ExitCode, NetusageError
@@ -16,19 +18,28 @@ if TYPE_CHECKING:
     examples=[
         ("netusage doctor", "what works on this machine, and what to do about what does not"),
         ("netusage doctor --format json", "the same for a program"),
+        ("sudo netusage doctor --clean", "nothing of netusage is left in the kernel"),
     ],
+)
+@click.option(
+    "--clean",
+    is_flag=True,
+    help="Take the programs off the kernel that a recorder left counting there, with their counters, and do nothing else.",
 )
 @options.ledger_options
 @options.output_options()
 @options.unit_options
 @pass_invocation
-def command(inv: Invocation) -> ExitCode:
+def command(inv: Invocation, *, clean: bool) -> ExitCode:
     """Say what is available here and what to do about what is not.
 
     Looks at the source of the numbers, the clocks, the configuration, the ledger, the recorder and its health, and
-    the service. Changes nothing. Exits with 1 when something does not work.
+    the service. Changes nothing without --clean. Exits with 1 when something does not work.
     """
     from netusage.doctor.findings import Verdict
+
+    if clean:
+        return _clean(inv)
 
     findings = list(_findings(inv))
     with inv.output() as out:
@@ -38,6 +49,23 @@ def command(inv: Invocation) -> ExitCode:
             _render(findings, inv.format, out)
     problems = sum(finding.verdict is Verdict.PROBLEM for finding in findings)
     return ExitCode.FAILURE if problems else ExitCode.OK
+
+
+def _clean(inv: Invocation) -> ExitCode:
+    from netusage.sources.applications.pins import remove
+
+    pins = inv.settings.recorder.pins_directory
+    try:
+        removed = remove(pins) if pins else 0
+    except OSError as error:
+        raise NetusageError(
+            f"cannot remove what is kept in {pins}: {error.strerror}", hint="sudo netusage doctor --clean"
+        ) from error
+    with inv.output() as out:
+        out.write(
+            f"{removed} pins removed from {pins}\n" if removed else "the kernel keeps nothing of netusage\n"
+        )
+    return ExitCode.OK
 
 
 def _findings(inv: Invocation) -> "Iterator[Finding]":

@@ -141,13 +141,22 @@ def install(
 @_root_option
 @dry_run_option
 @yes_option
-def uninstall(*, scope: str | None, manager: str | None, root: Path | None, dry_run: bool, yes: bool) -> None:
-    """Stop the service and remove it; the ledger stays where it is."""
+@pass_invocation
+def uninstall(
+    invocation: Invocation,
+    *,
+    scope: str | None,
+    manager: str | None,
+    root: Path | None,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Stop the service and remove it, with the programs that it has in the kernel; the ledger stays where it is."""
     from netusage.cli.output import note
     from netusage.service import manage
 
     which, whose, place = _manager(manager), _scope(scope), manage.this_place(root)
-    steps = manage.uninstall_steps(which, whose, place)
+    steps = manage.uninstall_steps(which, whose, place, invocation.settings.recorder.pins_directory)
     if dry_run:
         _show(steps)
         return
@@ -260,13 +269,15 @@ def _job(invocation: Invocation, manager: "Manager", scope: "Scope", program: Pa
         # the profile of LocalSystem would hide it from everybody
         ledger, named = system_state_directory() / LEDGER_FILE, True
     config_file = invocation.config_file.absolute() if invocation.config_file else None
+    recorder = loaded.settings.recorder
     return Job(
         (str(program),) if program else this_program(),
         scope,
         ledger,
         named,
         config_file,
-        applications=loaded.settings.recorder.applications,
+        applications=recorder.applications in ("auto", "kernel", "before-queueing"),
+        pins=recorder.pins_directory,
     )
 
 

@@ -41,6 +41,11 @@ from netusage.errors import ExitCode
     multiple=True,
     help="Add up only these interfaces, as in eth0 or 'wl*'; may be repeated.",
 )
+@options.setting_option(
+    "--applications",
+    key="recorder.applications",
+    help="How applications are told apart; auto: the best that works here.",
+)
 @options.ledger_options
 @options.unit_options
 @options.zone_option

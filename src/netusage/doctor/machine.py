@@ -1,6 +1,7 @@
 """Checks of the machine: the source of numbers, the clocks, the identities that tell epochs apart."""
 
 import contextlib
+import os
 import platform
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,12 @@ from netusage.settings.schema import Settings
 from netusage.sources.base import Source
 from netusage.sources.choose import open_source
 
+# what each tier is exact for
+_EXACT = {
+    "kernel": "every byte that an interface carries",
+    "kernel before queueing": "received bytes; sent ones as they were before queues dropped any",
+    "sockets": "payload of TCP; owners of sockets that lived for a second, other users' only as root",
+}
 _EVENT_BUFFER_BYTES = 16 << 20
 
 
@@ -29,7 +36,7 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
         with contextlib.closing(source):
             yield from _check_source(source, why)
     if sys.platform == "linux":
-        yield _check_applications(wanted=settings.recorder.applications)
+        yield _check_applications(settings.recorder.applications)
     yield _check_boot()
     if machine_id():
         yield Finding("machine", Verdict.OK, "has an identity: a copied ledger is told from this machine's")
@@ -85,20 +92,36 @@ def _check_events(source: Source) -> Finding:
     )
 
 
-def _check_applications(*, wanted: bool) -> Finding:
-    """What is known of applications; the programs are only loaded where they are wanted, and taken off at once."""
-    if not wanted:
-        found = "not recorded: totals of interfaces only"
-        return Finding("applications", Verdict.OK, found, "to record them: netusage daemon --applications")
-    from netusage.sources.applications.kernel import KernelApplications  # noqa: PLC0415  # seldom wanted
+def _check_applications(wanted: str) -> Finding:
+    """The tier in force, tried and let go at once; and the one command that raises it."""
+    if wanted == "off":
+        found = "interfaces only: the configuration says so"
+        return Finding(
+            "applications", Verdict.OK, found, "to tell them apart: netusage daemon --applications auto"
+        )
+    from netusage.sources.applications.choose import TIERS, open_applications  # noqa: PLC0415  # seldom wanted
 
     try:
-        KernelApplications().close()
+        chosen = open_applications(wanted, pins="")
     except SourceError as error:
-        return Finding("applications", Verdict.PROBLEM, error.message, error.hint)
-    return Finding(
-        "applications", Verdict.OK, "counted in the kernel: every byte that an interface sends, exact"
-    )
+        found = f"interfaces only: {error.message}"
+        return Finding(
+            "applications", Verdict.NOTE if wanted == "auto" else Verdict.PROBLEM, found, _raise_tier(error)
+        )
+    with contextlib.closing(chosen.source):
+        tier = chosen.source.tier
+    about = _EXACT[tier]
+    if tier == TIERS[0] or not chosen.refused:
+        return Finding("applications", Verdict.OK, f"{tier}: {about}")
+    why = next(iter(chosen.refused.values()))
+    return Finding("applications", Verdict.NOTE, f"{tier}: {about}; {why.message}", _raise_tier(why))
+
+
+def _raise_tier(why: SourceError) -> str:
+    """The one command that gives a better tier; for root, what the kernel lacks."""
+    if sys.platform != "linux" or not os.geteuid():
+        return why.hint or ""
+    return "sudo netusage service install" if os.path.isdir("/run/systemd/system") else "sudo netusage daemon"
 
 
 def _check_boot() -> Finding:

@@ -6,7 +6,7 @@ Units as in `netusage.model`; `_us` and `_s` are UTC. Records that come by the t
 from __future__ import annotations
 
 from netusage.ledger.lock import Holder
-from netusage.model import Counters, Who
+from netusage.model import QUARTER_S, Counters, Who
 from netusage.records import NamedTuple
 
 
@@ -146,6 +146,7 @@ class RunRecord(NamedTuple):
 
     last_us: its last committed reading.
     ended: why it stopped; None while it runs, and when it was killed.
+    tier: how it told applications from one another; "" when it did not.
     """
 
     id: int
@@ -164,6 +165,7 @@ class RunRecord(NamedTuple):
     failed_commits: int
     commit_total_us: int
     commit_max_us: int
+    tier: str
 
 
 class RecorderState(NamedTuple):
@@ -181,7 +183,11 @@ class BootRecord(NamedTuple):
 
 
 class ShareRecord(NamedTuple):
-    """What one application had of one interface's bytes, by `scope`, `protocol` and `family` (`ledger.batch.Part`)."""
+    """What one application had of one interface's bytes, by `scope`, `protocol` and `family` (`ledger.batch.Part`).
+
+    seconds: the longest of the rows that were added up: 900, or a local day where quarters are not kept any more. A day
+        counts wholly where it begins.
+    """
 
     who: Who
     interface_id: int
@@ -189,3 +195,14 @@ class ShareRecord(NamedTuple):
     protocol: int
     family: int
     counters: Counters
+    seconds: int = QUARTER_S
+
+
+class VersionRecord(NamedTuple):
+    """An executable of an application: where it is (device and inode), and when it was seen, UTC microseconds."""
+
+    who: Who
+    device: int
+    inode: int
+    first_seen_us: int
+    last_seen_us: int

@@ -1,6 +1,6 @@
 """What the recorder hands to the ledger, and what the ledger remembers for the recorder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -140,6 +140,22 @@ class Part(NamedTuple):
     family: int
 
 
+class Counted(NamedTuple):
+    """How far lasting counters of applications are handed over: they grow on while no recorder runs.
+
+    born: tells this life of the counters from any other.
+    whole: nothing else that is remembered of any counters counts any more.
+    counters: by what each is of (owner, namespace, index of the interface, scope, protocol, family) the last reading:
+        received and sent bytes and packets, bytes of further headers, further packets.
+    owners: who owners in them are.
+    """
+
+    born: int
+    whole: bool
+    counters: Mapping[tuple[int, ...], tuple[int, ...]]
+    owners: Mapping[int, Who]
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything since the last commit; written in one transaction, or not at all.
@@ -151,6 +167,9 @@ class Batch:
     epochs: opened, closed or with new counters; each is written whole.
     together: what came after the entries, as columns; None when nothing did.
     shares: of the same bytes, what applications had; their epochs are among `epochs`, or known to the ledger.
+    versions: of applications in them, the executables (device and inode).
+    counted: how far the counters behind them are handed over; None where they do not outlive the recorder.
+    tier: how applications are told from one another; "" where they are not.
     newest_life: of all links that were ever seen in this place.
     """
 
@@ -161,6 +180,9 @@ class Batch:
     epochs: list[Epoch] = field(default_factory=list)
     together: Together | None = None
     shares: dict[Part, Counters] = field(default_factory=dict)
+    versions: set[tuple[Who, int, int]] = field(default_factory=set)
+    counted: Counted | None = None
+    tier: str = ""
     gaps: list[Gap] = field(default_factory=list)
     steps: list[ClockStep] = field(default_factory=list)
     health: Health = field(default_factory=Health)
@@ -189,12 +211,14 @@ class Remembered:
     before: the last reading of an earlier boot of this machine, None when there was none or the ledger knows
         this boot already (in another namespace).
     newest_life: of all links that were ever seen in this place.
+    counted: how far lasting counters of applications were handed over.
     """
 
     here: LastReading | None = None
     epochs: tuple[Epoch, ...] = ()
     before: LastReading | None = None
     newest_life: int = 0
+    counted: Counted | None = None
 
 
 NOTHING_REMEMBERED = Remembered()

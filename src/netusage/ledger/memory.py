@@ -2,8 +2,8 @@
 
 import sqlite3
 
-from netusage.ledger.batch import Epoch, LastReading, Remembered
-from netusage.model import Counters, Link, Place
+from netusage.ledger.batch import Counted, Epoch, LastReading, Remembered
+from netusage.model import Counters, Link, Place, Who
 
 _LIVING_HERE = """
 SELECT e.*, i.name, i.kind, i.counted, i.reason FROM epoch e JOIN interface i ON i.id = e.interface_id
@@ -13,6 +13,9 @@ _LAST_READING = "SELECT last_boot_ns, last_us, ended FROM run WHERE place_id = ?
 _LAST_READING_BEFORE = """
 SELECT last_boot_ns, last_us, ended FROM run
 WHERE place_id IN (SELECT id FROM place WHERE machine = ? AND boot_id != ?) ORDER BY id DESC LIMIT 1
+"""
+_OWNERS = """
+SELECT owner, kind, name, path, user, unit, container, pod FROM application_owner JOIN application ON id = application_id
 """
 _ENDED_WITH_THEIR_BOOT = """
 SELECT e.id, e.interface_id, max(r.last_us) AS last_us
@@ -38,7 +41,12 @@ def remember(connection: sqlite3.Connection, place: Place, place_id: int) -> Rem
         return Remembered(before=before)
     newest_life = connection.execute("SELECT newest_life FROM place WHERE id = ?", (place_id,)).fetchone()[0]
     rows = connection.execute(_LIVING_HERE, (place_id,)).fetchall()
-    return Remembered(here=here, epochs=tuple(_epoch(row, place) for row in rows), newest_life=newest_life)
+    return Remembered(
+        here=here,
+        epochs=tuple(_epoch(row, place) for row in rows),
+        newest_life=newest_life,
+        counted=_counted(connection),
+    )
 
 
 def close_earlier_boots(connection: sqlite3.Connection, place: Place) -> None:
@@ -52,6 +60,20 @@ def close_earlier_boots(connection: sqlite3.Connection, place: Place) -> None:
             "UPDATE interface SET last_seen_us = max(last_seen_us, ?) WHERE id = ?",
             (row["last_us"], row["interface_id"]),
         )
+
+
+def signed(owner: int) -> int:
+    """The number of an owner, of 64 bits, as SQLite takes it."""
+    return owner - (1 << 64) if owner >> 63 else owner
+
+
+def _counted(connection: sqlite3.Connection) -> Counted | None:
+    rows = [tuple(row) for row in connection.execute("SELECT * FROM application_counter")]
+    if len({row[0] for row in rows}) != 1:
+        return None
+    counters = {(row[1] % (1 << 64), *row[2:7]): row[7:] for row in rows}
+    owners = {row[0] % (1 << 64): Who(*row[1:]) for row in connection.execute(_OWNERS)}
+    return Counted(rows[0][0], whole=True, counters=counters, owners=owners)
 
 
 def _last_reading(connection: sqlite3.Connection, select: str, *values: object) -> LastReading | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from operator import add
 from types import TracebackType
 
 from netusage.errors import LedgerError, NoDataError
@@ -24,8 +26,10 @@ from netusage.ledger.answers import (
     SpanRecord,
     StepRecord,
     Usage,
+    VersionRecord,
     WatchedRecord,
 )
+from netusage.ledger.chunks import DAY_S
 from netusage.model import US, Counters, Who
 
 TYPE_CHECKING = False
@@ -42,7 +46,7 @@ ORDER BY i.name, i.kind
 """
 _RUNS = """
 SELECT r.id, p.boot_id, p.namespace, p.machine, r.started_us, r.last_us, r.ended, r.source, r.samples, r.failed_samples,
-  r.late_samples, r.events, r.commits, r.failed_commits, r.commit_total_us, r.commit_max_us
+  r.late_samples, r.events, r.commits, r.failed_commits, r.commit_total_us, r.commit_max_us, r.tier
 FROM run r JOIN place p ON p.id = r.place_id ORDER BY r.id
 """
 _SINCE_BOOT = """
@@ -61,10 +65,21 @@ SELECT interface_id, sum(rx_bytes >> 32), sum(rx_bytes & 0xffffffff), sum(tx_byt
 """
 _SHARES = """
 SELECT kind, name, path, user, unit, container, pod, interface_id, scope, protocol, family,
-  sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets)
+  sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets), max(seconds)
 FROM share JOIN application ON id = application_id WHERE start_s >= ? AND start_s < ?
 GROUP BY application_id, interface_id, scope, protocol, family
 """
+_SUMS_OF_SHARES = """
+SELECT application_id, interface_id, scope, protocol, family,
+  sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets), max(seconds)
+FROM share WHERE start_s >= ? AND start_s < ? GROUP BY application_id, interface_id, scope, protocol, family
+"""
+_VERSIONS = """
+SELECT kind, name, path, user, unit, container, pod, device, inode, v.first_seen_us, v.last_seen_us
+FROM application_version v JOIN application ON id = application_id ORDER BY id, v.first_seen_us, inode
+"""
+_FIRST_AND_LAST_SHARE = "SELECT (SELECT min(start_s) FROM share), (SELECT max(start_s) FROM share)"
+_APPLICATIONS = "SELECT id, kind, name, path, user, unit, container, pod FROM application"
 _PROGRESS_STEPS = 200_000  # of SQLite's machine: some milliseconds
 
 
@@ -255,8 +270,54 @@ class LedgerReader:
         """What applications had of each interface's bytes in [since, until), multiples of 900, UTC seconds."""
         rows = self._all(_SHARES, since_s, until_s)
         return [
-            ShareRecord(Who(*row[:7]), row[7], row[8], row[9], row[10], Counters(*row[11:])) for row in rows
+            ShareRecord(Who(*row[:7]), row[7], row[8], row[9], row[10], Counters(*row[11:15]), row[15])
+            for row in rows
         ]
+
+    def shares_by_period(self, edges: Sequence[int]) -> list[list[ShareRecord]]:
+        """What applications had between every two neighbouring edges, as `shares` tells it of one stretch.
+
+        Args:
+            edges: ascending UTC seconds, multiples of 900.
+
+        Returns:
+            One list less than there are edges; in each, one record for every application, interface, scope, protocol
+            and family that had any row there, by their numbers in the ledger.
+        """
+        applications = {row[0]: Who(*row[1:]) for row in self._all(_APPLICATIONS)}
+        unnamed = Who("unnamed")
+        first, last = self._all(_FIRST_AND_LAST_SHARE)[0]
+        if first is None:
+            return [[] for _ in edges[1:]]
+        periods = []
+        for since_s, until_s in pairwise(edges):
+            sums = self._sums_of_shares(max(since_s, first), min(until_s, last + 1))
+            records = []
+            for (application, interface, scope, protocol, family), numbers in sorted(sums.items()):
+                who = applications.get(application, unnamed)
+                counters = Counters(*numbers[:4])
+                records.append(ShareRecord(who, interface, scope, protocol, family, counters, numbers[4]))
+            periods.append(records)
+        return periods
+
+    def _sums_of_shares(self, since_s: int, until_s: int) -> dict[tuple[int, int, int, int, int], list[int]]:
+        """By application and what else tells rows apart: four counters, and the longest row. A day at a time."""
+        found: dict[tuple[int, int, int, int, int], list[int]] = {}
+        for from_s in range(since_s, until_s, DAY_S):
+            for row in self._all(_SUMS_OF_SHARES, from_s, min(from_s + DAY_S, until_s)):
+                sums = found.setdefault(row[:5], [0, 0, 0, 0, 0])
+                sums[:4] = map(add, sums, row[5:9])
+                sums[4] = max(sums[4], row[9])
+        return found
+
+    def tiers(self, since_us: int, until_us: int) -> list[str]:
+        """How applications were told apart by the recorders that ran in [since, until), each once, the last one last."""
+        sql = "SELECT tier FROM run WHERE started_us < ? AND last_us >= ? GROUP BY tier ORDER BY max(id)"
+        return [row[0] for row in self._all(sql, until_us, since_us)]
+
+    def versions(self) -> list[VersionRecord]:
+        """Every executable that was seen of an application, by application, the oldest first."""
+        return [VersionRecord(Who(*row[:7]), *row[7:]) for row in self._all(_VERSIONS)]
 
     def gaps(self, since_us: int, until_us: int) -> list[GapRecord]:
         """The declared gaps that touch [since, until), by start; one without length counts where it is."""

@@ -108,7 +108,7 @@ TABLES = {
             | dict.fromkeys(
                 ("samples", "failed_samples", "late_samples", "events", "commits", "failed_commits"), "i"
             )
-            | {"commit_total_us": "i", "commit_max_us": "i"},
+            | {"commit_total_us": "i", "commit_max_us": "i", "tier": "t"},
         ),
         Table("watched", "id", {"id": "n", "run_id": "n", "start_us": "i", "end_us": "i"}),
         Table(
@@ -182,7 +182,8 @@ TABLES = {
             "share",
             "start_s",
             dict.fromkeys(("start_s", "interface_id", "application_id", "scope", "protocol", "family"), "n")
-            | _COUNTERS,
+            | _COUNTERS
+            | {"seconds": "n"},
             ties=("interface_id", "application_id", "scope", "protocol", "family"),
             step=QUARTER_S,
             stride=1,

@@ -243,7 +243,7 @@ CREATE INDEX chunk_heads ON chunk      -- the rows themselves are pages apart
 _APPLICATIONS = """
 CREATE TABLE application (
   id INTEGER PRIMARY KEY,
-  kind TEXT NOT NULL,                  -- application, or nobody: kernel, forwarded, unnamed
+  kind TEXT NOT NULL,                  -- application; nobody: kernel, forwarded, unnamed; or other: many of them
   name TEXT NOT NULL,
   path TEXT NOT NULL,
   user TEXT NOT NULL,
@@ -267,6 +267,46 @@ CREATE TABLE share (                   -- what an application had of an interfac
   rx_packets INTEGER NOT NULL,
   tx_packets INTEGER NOT NULL,
   PRIMARY KEY (start_s, interface_id, application_id, scope, protocol, family)
+) STRICT, WITHOUT ROWID;
+"""
+
+_LASTING = """
+ALTER TABLE share ADD COLUMN           -- how long it is from start_s on: a quarter of an hour, or a day
+  seconds INTEGER NOT NULL DEFAULT 900;
+ALTER TABLE run ADD COLUMN             -- how applications were told from one another, '' where they were not
+  tier TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE application_counter (     -- how far the lasting counters of the kernel are in the book, see `Counted`
+  born INTEGER NOT NULL,
+  owner INTEGER NOT NULL,              -- as a signed number
+  netns INTEGER NOT NULL,
+  ifindex INTEGER NOT NULL,
+  scope INTEGER NOT NULL,
+  protocol INTEGER NOT NULL,
+  family INTEGER NOT NULL,
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  rx_packets INTEGER NOT NULL,
+  tx_packets INTEGER NOT NULL,
+  rx_header_bytes INTEGER NOT NULL,
+  tx_header_bytes INTEGER NOT NULL,
+  rx_segments INTEGER NOT NULL,
+  tx_segments INTEGER NOT NULL,
+  PRIMARY KEY (born, owner, netns, ifindex, scope, protocol, family)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE application_owner (       -- who the owners of those counters are
+  owner INTEGER PRIMARY KEY,
+  application_id INTEGER NOT NULL REFERENCES application (id)
+) STRICT;
+
+CREATE TABLE application_version (     -- executables that were seen of an application
+  application_id INTEGER NOT NULL REFERENCES application (id),
+  device INTEGER NOT NULL,
+  inode INTEGER NOT NULL,
+  first_seen_us INTEGER NOT NULL,
+  last_seen_us INTEGER NOT NULL,
+  PRIMARY KEY (application_id, device, inode)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -338,6 +378,11 @@ def _applications(connection: sqlite3.Connection) -> None:
     _run(connection, _APPLICATIONS)
 
 
+def _lasting(connection: sqlite3.Connection) -> None:
+    """Counters of applications outlive recorders, days of shares outlive quarters of an hour."""
+    _run(connection, _LASTING)
+
+
 # Position n makes schema version n + 1 out of version n.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _create,
@@ -345,6 +390,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _counts,
     _machine,
     _applications,
+    _lasting,
 )
 VERSION = len(MIGRATIONS)
 

@@ -17,6 +17,7 @@ from netusage.ledger.reader import LedgerReader
 from netusage.model import MINUTE_S, QUARTER_S, US, Counters
 
 MOST_FINDINGS = 100  # of one check
+_SHORTEST_DAY_S, _LONGEST_DAY_S = 21 * 3600, 27 * 3600  # of any zone since 1970
 
 _COLUMNS = Counters._fields
 _PEAKS = ("peak_rx", "peak_tx")
@@ -44,6 +45,7 @@ WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR end_us <= s
 _BAD_SHARES = f"""
 SELECT i.name, start_s FROM share q LEFT JOIN interface i ON i.id = q.interface_id
 WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR start_s % {QUARTER_S} != 0
+  OR seconds != {QUARTER_S} AND (seconds % {QUARTER_S} != 0 OR seconds NOT BETWEEN {_SHORTEST_DAY_S} AND {_LONGEST_DAY_S})
 """  # noqa: S608
 _CHUNKS = "SELECT id, start_s FROM chunk WHERE interface_id = ? ORDER BY start_s"
 _CHUNK = f"SELECT {FIELDS}, byte_totals, packet_totals, peak_rx, peak_tx, crc FROM chunk WHERE id = ?"  # noqa: S608
@@ -183,7 +185,7 @@ class _Verification:
         for name, at_us in self._ask(_BAD_MINUTES):
             yield Finding("minute", name or "", at_us, "a negative number, or no boundary of a minute")
         for name, start_s in self._ask(_BAD_SHARES):
-            yield Finding("share", name or "", start_s * US, "a negative number, or no boundary of a quarter")
+            yield Finding("share", name or "", start_s * US, "a negative number, or no quarter and no day")
         for name, start_us, _ in self._ask(_BAD_SPANS):
             yield Finding("span", name or "", start_us, "a negative number, or it ends before it begins")
 

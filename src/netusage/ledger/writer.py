@@ -13,6 +13,7 @@ from operator import add
 from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError
 from netusage.ledger import connect, lock, memory, schema, sealing
 from netusage.ledger.batch import Batch, Epoch, Remembered
+from netusage.ledger.folding import DayOf, Folding, utc_day
 from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Gap, Place, Who
 
 BUSY_MS = 100  # a locked ledger must not delay a reading
@@ -60,17 +61,25 @@ ON CONFLICT (kind, name, path, user, unit, container, pod) DO UPDATE SET last_se
 RETURNING id
 """
 _ADD_SHARE = """
-INSERT INTO share VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO share VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 900)
 ON CONFLICT DO UPDATE SET rx_bytes = rx_bytes + excluded.rx_bytes, tx_bytes = tx_bytes + excluded.tx_bytes,
   rx_packets = rx_packets + excluded.rx_packets, tx_packets = tx_packets + excluded.tx_packets
 """
+_MEET_VERSION = """
+INSERT INTO application_version VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET last_seen_us = excluded.last_seen_us
+"""
+_NOTE_COUNTER = """
+INSERT OR REPLACE INTO application_counter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_NOTE_OWNER = "INSERT OR REPLACE INTO application_owner VALUES (?, ?)"
 _CLOSE_EPOCH = "UPDATE epoch SET closed_us = ?, closed_because = ? WHERE id = ?"
 _RESTATE_INTERFACE = """
 UPDATE interface SET last_seen_us = ?, up = ?, counted = ?, reason = ? WHERE id = ?
 """
 _MARK_RUN = """
 UPDATE run SET last_us = ?, last_boot_ns = ?, ended = ?, samples = ?, failed_samples = ?, late_samples = ?, commits = ?,
-  failed_commits = ?, commit_total_us = ?, commit_max_us = ?, events = ?
+  failed_commits = ?, commit_total_us = ?, commit_max_us = ?, events = ?, tier = ?
 WHERE id = ?
 """
 _MARK_BIRTHS = "UPDATE place SET newest_life = ? WHERE id = ? AND newest_life < ?"
@@ -90,6 +99,9 @@ class LedgerWriter:
         now_us: the present, UTC microseconds.
         source: name of the source of the numbers.
         minutes_kept_s: how long minutes are kept, seconds.
+        other_below_ppm: millionths of an interface's bytes of a day; applications with less become one, "other".
+        quarters_kept_s: how long applications are kept by quarters of an hour, seconds; they become days then.
+        day_of: cuts these days: from when to when, UTC seconds, multiples of 900, the one lasts in which a time lies.
 
     Raises:
         LedgerHeldError: another recorder holds it.
@@ -106,6 +118,9 @@ class LedgerWriter:
         now_us: int,
         source: str,
         minutes_kept_s: int = 35 * 86400,
+        other_below_ppm: int = 100,
+        quarters_kept_s: int = 400 * 86400,
+        day_of: DayOf = utc_day,
     ) -> None:
         self.path = path
         self.set_aside_to: str | None = None
@@ -118,6 +133,7 @@ class LedgerWriter:
         self._swept_in = 0  # the quarter of an hour in which old minutes were dropped last
         self._place_id = 0
         self._minutes_kept_s = minutes_kept_s
+        self._folding = Folding(other_below_ppm, quarters_kept_s, day_of)
         self._make_directory()
         self._refuse_others_files()
         self._hold = lock.hold(path, now_us)
@@ -155,10 +171,14 @@ class LedgerWriter:
             now_s = batch.at.wall_us // US
             if now_s // QUARTER_S * QUARTER_S > self._sealed_until_s:
                 sealing.seal(self._connection, self._sealed_until_s, now_s // QUARTER_S * QUARTER_S)
-            if now_s // QUARTER_S != self._swept_in:
+            sweeps = now_s // QUARTER_S != self._swept_in
+            if sweeps:
                 sealing.drop_old_minutes(self._connection, now_s - self._minutes_kept_s)
+                self._folding.turn(self._connection, now_s)
         self._run_id = run_id
         self._swept_in = now_s // QUARTER_S
+        if sweeps:
+            self._folding.committed()
         for epoch, (row, interface_row) in fresh.items():
             epoch.row, epoch.interface_row = row, interface_row
             epoch.committed, epoch.restated = epoch.last, False
@@ -212,6 +232,7 @@ class LedgerWriter:
             )
             state = self._connection.execute("SELECT * FROM ledger").fetchone()
             self._sealed_until_s = int(state["sealed_until_s"])
+            self._folding.begin(self._connection, now_s)
             self._place_id = self._find_place()
             with self._transaction():
                 memory.close_earlier_boots(self._connection, self._place)
@@ -350,16 +371,33 @@ class LedgerWriter:
         write(_ADD_TO_INTERFACE, zip(*sums, interfaces, strict=True))
 
     def _write_shares(self, batch: Batch, fresh: dict[Epoch, tuple[int, int]]) -> None:
-        """What applications had."""
+        """What applications had, and how far the counters behind it are in the book."""
         numbers: dict[Who, int] = {}
-        rows = []
+        now_us = batch.at.wall_us
+
+        def number(who: Who) -> int:
+            if who not in numbers:
+                values = (*who, now_us, now_us)
+                numbers[who] = self._connection.execute(_MEET_APPLICATION, values).fetchone()[0]
+            return numbers[who]
+
+        shares = []
         for part, counters in batch.shares.items():
-            if part.who not in numbers:
-                values = (*part.who, batch.at.wall_us, batch.at.wall_us)
-                numbers[part.who] = self._connection.execute(_MEET_APPLICATION, values).fetchone()[0]
             interface = fresh[part.epoch][1] if part.epoch in fresh else part.epoch.interface_row
-            rows.append((part.start_s, interface, numbers[part.who], *part[3:], *counters))
-        self._connection.executemany(_ADD_SHARE, rows)
+            shares.append((part.start_s, interface, number(part.who), *part[3:], *counters))
+        write = self._connection.executemany
+        write(_ADD_SHARE, shares)
+        self._folding.note({row[0] for row in shares}, numbers.values())
+        write(_MEET_VERSION, [(number(who), *version, now_us, now_us) for who, *version in batch.versions])
+        if batch.counted is None:
+            return
+        born, whole, counted, owners = batch.counted
+        if whole:
+            for table in ("application_counter", "application_owner"):
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  # fixed text
+        rows = [(born, memory.signed(owner), *rest, *count) for (owner, *rest), count in counted.items()]
+        write(_NOTE_COUNTER, rows)
+        write(_NOTE_OWNER, [(memory.signed(owner), number(who)) for owner, who in owners.items()])
 
     def _write_minutes(self, minutes: Sequence[tuple[int, ...]]) -> None:
         """Rows of start_s, interface, four counters and two peaks."""
@@ -374,13 +412,13 @@ class LedgerWriter:
         at, health = batch.at, batch.health
         if self._run_id is None:
             cursor = execute(
-                "INSERT INTO run VALUES (NULL, ?, ?, ?, ?, NULL, ?, 0, 0, 0, 0, 0, 0, 0, 0)",
+                "INSERT INTO run VALUES (NULL, ?, ?, ?, ?, NULL, ?, 0, 0, 0, 0, 0, 0, 0, 0, '')",
                 (self._place_id, batch.watched[0][0], at.wall_us, at.boot_ns, self._source),
             )
             run_id = int(cursor.lastrowid or 0)
         else:
             run_id = self._run_id
-        execute(_MARK_RUN, (at.wall_us, at.boot_ns, batch.ended, *astuple(health), run_id))
+        execute(_MARK_RUN, (at.wall_us, at.boot_ns, batch.ended, *astuple(health), batch.tier, run_id))
         execute(_MARK_BIRTHS, (batch.newest_life, self._place_id, batch.newest_life))
         self._connection.executemany(_MARK_WATCHED, [(run_id, *stretch) for stretch in batch.watched])
         for gap in batch.gaps:

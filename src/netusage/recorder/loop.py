@@ -130,7 +130,7 @@ class Recorder:
         self._meter.widen(self._source.counter_bits)
         self._meter.start(at, links, remembered)
         if self._shares is not None:
-            self._shares.begin()
+            self._shares.begin(at, remembered, self._meter.epochs())
         self._commit(at)
         self._notifier.send("READY=1", "STATUS=recording")
         stop = self._loop(at, until_ns)
@@ -293,11 +293,11 @@ class Recorder:
     def _commit(self, at: Instant, ended: str | None = None) -> None:
         self._commit_due_ns = at.boot_ns + self._timing.commit_ns
         self._hastened_ns = _NEVER
-        if self._book is None:
-            self._meter.committed()
-            return
         if self._shares is not None:
             self._shares.collect(at.wall_us, self._meter.epochs())
+        if self._book is None:
+            self._committed()
+            return
         health = self._meter.health
         begun_ns = self._clock.now().awake_ns
         try:
@@ -310,10 +310,13 @@ class Recorder:
         health.commits += 1
         health.commit_total_us += took_us
         health.commit_max_us = max(health.commit_max_us, took_us)
+        self._committed()
+        self._relieved("ledger", "the ledger can be written again; nothing was lost")
+
+    def _committed(self) -> None:
         self._meter.committed()
         if self._shares is not None:
             self._shares.committed()
-        self._relieved("ledger", "the ledger can be written again; nothing was lost")
 
     def _write(self, book: Book, at: Instant, ended: str | None) -> None:
         if not self._book_is_broken:
@@ -331,6 +334,8 @@ class Recorder:
         self._book_is_broken = False
         note = f"the record before this is in {aside}" if aside else "the ledger's file was removed"
         self._say(note)
+        if self._shares is not None:
+            self._shares.start_over()
         gap = Gap(at.wall_us, at.wall_us, GapKind.LEDGER, lossy=False, note=note)
         self._meter.declare(gap)
         book.commit(self._batch(ended))
@@ -338,7 +343,7 @@ class Recorder:
     def _batch(self, ended: str | None) -> Batch:
         batch = self._meter.batch(ended)
         if self._shares is not None:
-            batch.shares = self._shares.pending
+            self._shares.hand_over(batch)
         return batch
 
     # Settings and messages ---------------------------------------------------------------------------------------

@@ -2,22 +2,28 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from netusage.clock import SystemClock
 from netusage.errors import LedgerError, SourceError
+from netusage.ledger.batch import Epoch
 from netusage.ledger.writer import LedgerWriter
-from netusage.model import Gap, GapKind, Instant, Link, Place
+from netusage.model import Counters, Gap, GapKind, Instant, Link, Place, Who
 from netusage.recorder.loop import Recorder, Timing
 from netusage.recorder.meter import Meter
 from netusage.recorder.notify import Notifier
 from netusage.recorder.rules import Rules
-from netusage.recorder.shares import Shares
+from netusage.recorder.shares import Names, Shares
 from netusage.recorder.waiting import SignalWaiter
 from netusage.settings.schema import Settings
 from netusage.sources.base import Source
 from netusage.sources.choose import open_source
+
+if TYPE_CHECKING:
+    from netusage.sources.applications.base import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,8 @@ class Session:
         source: where the numbers come from.
         ledger: the file that is recorded into, None when nothing is recorded.
         not_recording: why nothing is recorded, None when it is.
+        tier: how applications are told from one another; "" where they are not.
+        applications: what each had since the session began, of the interfaces that `usage` adds up.
     """
 
     recorder: Recorder
@@ -37,6 +45,8 @@ class Session:
     source: Source
     ledger: str | None
     not_recording: LedgerError | None
+    tier: str
+    applications: Mapping[Who, Counters]
 
 
 @contextlib.contextmanager
@@ -90,7 +100,10 @@ def open_session(
             if aside is not None:
                 meter.declare(aside)
 
-            shares = _open_shares(settings, stack, say) if book is not None else None
+            shares = None
+            if book is not None or not must_record:
+                is_shown = None if must_record else partial(_is_shown, selected)
+                shares = _open_shares(settings, stack, say, is_shown)
 
             def reloaded() -> tuple[Timing, Rules]:
                 return timing_and_rules(reload(), source)
@@ -108,7 +121,15 @@ def open_session(
                 notifier=Notifier(),
                 shares=shares,
             )
-            session = Session(recorder, meter, source, ledger if book is not None else None, trouble)
+            session = Session(
+                recorder,
+                meter,
+                source,
+                ledger if book is not None else None,
+                trouble,
+                shares.tier if shares is not None else "",
+                shares.usage if shares is not None else {},
+            )
             yield session
 
 
@@ -132,27 +153,50 @@ def timing_and_rules(settings: Settings, source: Source) -> tuple[Timing, Rules]
     return timing, rules
 
 
+def _is_shown(selected: Callable[[Link], bool] | None, epoch: Epoch) -> bool:
+    """Whether an interface is one of those that the session adds up."""
+    return epoch.counted if selected is None else selected(epoch.link)
+
+
 def _open_shares(
-    settings: Settings, stack: contextlib.ExitStack, say: Callable[[str], None]
+    settings: Settings,
+    stack: contextlib.ExitStack,
+    say: Callable[[str], None],
+    shown: Callable[[Epoch], bool] | None,
 ) -> Shares | None:
     """What counts by application, where that is asked for and can be had; closed by the stack."""
-    if not settings.recorder.applications:
+    wanted, pins = settings.recorder.applications, settings.recorder.pins_directory
+    if wanted == "off" or (wanted == "auto" and sys.platform != "linux"):
         return None
-    from netusage.sources.applications.identity import Identities  # noqa: PLC0415  # most recorders do without
-    from netusage.sources.applications.kernel import KernelApplications, netns_cookie  # noqa: PLC0415
-    from netusage.sources.applications.naming import Naming  # noqa: PLC0415
+    from netusage.sources.applications.choose import open_applications  # noqa: PLC0415  # some do without
+    from netusage.sources.applications.kernel import netns_cookie  # noqa: PLC0415  # as above
 
-    def opened() -> tuple[KernelApplications, Naming]:
-        programs = KernelApplications()
-        return programs, Naming(programs, Identities(programs.cgroups))
+    noted: set[str] = set()
+
+    def opened(anew: bool) -> "tuple[Tier, Names]":
+        found = open_applications(wanted, pins, anew=anew)
+        worse = f"applications are told apart by {found.source.tier} instead"
+        for note in (*found.notes, *(f"{error}; {worse}" for error in list(found.refused.values())[:1])):
+            if note not in noted:
+                noted.add(note)
+                say(note)
+        return found.source, found.names
 
     try:
-        shares = Shares(opened, netns_cookie(), say)
+        shares = Shares(opened, netns_cookie(), say, shown)
     except SourceError as error:
         say(f"{error}; interfaces are recorded without applications")
         return None
     stack.callback(shares.close)
     return shares
+
+
+def _local_day(at_s: int, tz: str) -> tuple[int, int]:
+    """From when to when the day lasts that reports have for a time, UTC seconds."""
+    from netusage.periods import PeriodKind, periods, zone  # noqa: PLC0415  # days are made after a year
+
+    day = periods(PeriodKind.DAY, at_s, at_s + 1, zone(tz or None))[0]
+    return day.start_s, day.end_s
 
 
 def _open_book(
@@ -168,6 +212,9 @@ def _open_book(
             now_us=now.wall_us,
             source=source,
             minutes_kept_s=settings.recorder.minutes_kept_days * 86400,
+            other_below_ppm=settings.recorder.other_below_ppm,
+            quarters_kept_s=settings.recorder.quarters_kept_days * 86400,
+            day_of=lambda at_s: _local_day(at_s, settings.report.tz),
         )
     except LedgerError as error:
         if must_record:

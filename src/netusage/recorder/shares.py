@@ -1,34 +1,19 @@
-"""Of what interfaces count, what applications had: differences of the counters in the kernel, until they are committed.
+"""Of what interfaces count, what applications had: differences of counters by owner, until they are committed.
 
 The interface's own counters stay the record. What is said of applications never adds to it; where the two differ, a
 report shows the rest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from netusage.errors import SourceError
-from netusage.ledger.batch import Epoch, Part
-from netusage.model import QUARTER_S, US, ZERO, Counters, Who
+from netusage.ledger.batch import Batch, Counted, Epoch, Part, Remembered
+from netusage.model import QUARTER_S, US, ZERO, Counters, Instant, Who
 
 if TYPE_CHECKING:
+    from netusage.sources.applications.base import Tier
     from netusage.sources.applications.counts import Count, Key
-
-
-class ApplicationSource(Protocol):
-    """What counts by owner (`sources.applications.kernel.KernelApplications`)."""
-
-    def read(self) -> "dict[Key, Count]":
-        """Everything that was counted so far."""
-        ...
-
-    def is_nearly_full(self) -> bool:
-        """Whether there is soon no room for more owners or counters."""
-        ...
-
-    def close(self) -> None:
-        """Count no more."""
-        ...
 
 
 class Names(Protocol):
@@ -38,14 +23,27 @@ class Names(Protocol):
         """Who it is."""
         ...
 
+    def version(self, owner: int) -> tuple[int, int] | None:
+        """Device and inode of the executable; None where there is none to tell."""
+        ...
+
+    def know(self, owners: Mapping[int, Who]) -> None:
+        """Who some of them are: it was known when it was to be found out."""
+        ...
+
 
 class Shares:
     """Collects what applications had.
 
     Args:
-        open_source: begins to count, and tells who owners are; raises SourceError.
+        open_source: opens what counts, and tells who owners are; what it is given is whether it has to count from zero,
+            because that which it would find is full. Raises SourceError.
         netns: cookie of the network namespace whose interfaces are recorded.
         say: takes one line for people.
+        shown: the interfaces of which `usage` is wanted; None where it is not.
+
+    Attributes:
+        usage: what each application had of those since the beginning.
 
     Raises:
         SourceError: it cannot be counted by application.
@@ -53,34 +51,76 @@ class Shares:
 
     def __init__(
         self,
-        open_source: Callable[[], tuple[ApplicationSource, Names]],
+        open_source: "Callable[[bool], tuple[Tier, Names]]",
         netns: int,
         say: Callable[[str], None],
+        shown: Callable[[Epoch], bool] | None = None,
     ) -> None:
         self._open_source = open_source
         self._netns = netns
         self._say = say
-        self._source: ApplicationSource | None
-        self._source, self._names = open_source()
+        self._shown = shown
+        self.usage: dict[Who, Counters] = {}
+        self._source, self._names = open_source(False)
         self._last: dict[Key, Count] = {}
         self._epochs: dict[int, Epoch] = {}
+        self._below: dict[int, Epoch] = {}
         self._quarter = 0
-        self.pending: dict[Part, Counters] = {}
+        self._stays_full = False
+        self._is_remembered = False  # the ledger knows counters of this life
+        self._pending: dict[Part, Counters] = {}
+        self._versions: set[tuple[Who, int, int]] = set()
+        self._moved: set[Key] = set()  # since the last commit
 
-    def begin(self) -> None:
-        """Forget what was counted so far: interfaces are recorded from now on."""
-        if self._source is not None:
-            self._last = self._source.read()
+    @property
+    def tier(self) -> str:
+        """How applications are told from one another."""
+        return self._source.tier
+
+    def begin(self, at: Instant, remembered: Remembered, epochs: Mapping[int, Epoch]) -> None:
+        """Go on from what the ledger has of the same counters; of all others, what was counted so far is forgotten.
+
+        What came while no recorder ran belongs to interfaces that are recorded on, and is spread over that time in
+        proportion, as the interfaces' own bytes are. Interfaces that are recorded from now on begin here.
+
+        Args:
+            at: the present, when interfaces were read.
+            remembered: what the ledger has.
+            epochs: the present one of each interface, by its index.
+        """
+        self._quarter = _quarter_of(at.wall_us)
+        counts = dict(self._own())
+        counted, here = remembered.counted, remembered.here
+        self._is_remembered = bool(
+            counted is not None
+            and here is not None
+            and self._source.lasts
+            and counted.born == self._source.born
+        )
+        if not self._is_remembered or counted is None or here is None:
+            self._last = counts
+            return
+        self._names.know(counted.owners)
+        self._below = below(epochs)
+        since_us = at.wall_us - max(at.boot_ns - here.boot_ns, 1000) // 1000
+        for key, count in counts.items():
+            epoch = epochs.get(key.ifindex)
+            known = counted.counters.get(key)
+            went_on = epoch is not None and (epoch.row is not None or epoch.first == ZERO)
+            if known is not None:
+                self._last[key] = type(count)(*known)
+            elif not went_on:
+                self._last[key] = count
+            if went_on and epoch is not None:
+                self._add(key, count, epoch, since_us, at.wall_us)
 
     def close(self) -> None:
-        """Count no more; may be called twice."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+        """Read no more; may be called twice."""
+        self._source.close()
 
     def is_due(self, wall_us: int) -> bool:
         """Whether a quarter of an hour has ended since the last look: what was counted until now belongs to it."""
-        return wall_us // US // QUARTER_S != self._quarter
+        return _quarter_of(wall_us) != self._quarter
 
     def collect(self, wall_us: int, epochs: Mapping[int, Epoch]) -> None:
         """Take what was counted since the last time.
@@ -89,42 +129,136 @@ class Shares:
             wall_us: the present, UTC microseconds.
             epochs: the present one of each interface, by index, and those that ended since the last time.
         """
-        now = wall_us // US // QUARTER_S
+        now = _quarter_of(wall_us)
         quarter = self._quarter if now - self._quarter == 1 else now
         self._quarter = now
         known = {**self._epochs, **epochs}
+        self._below = below(known)
         self._epochs = dict(epochs)  # of one that is gone there is nothing more the next time
-        if self._source is None:
-            return
+        start_us = quarter * QUARTER_S * US
+        self._take(known, start_us)
+        if self._source.is_nearly_full() and not self._stays_full:
+            self._begin_anew(known, start_us)
+
+    def _take(self, epochs: Mapping[int, Epoch], quarter_us: int) -> None:
+        for key, count in self._own():
+            epoch = epochs.get(key.ifindex)
+            if epoch is not None:  # else it is not known to the recorder yet
+                self._add(key, count, epoch, quarter_us, quarter_us + 1)
+
+    def _own(self) -> "Iterator[tuple[Key, Count]]":
+        """What was counted in the namespace whose interfaces are recorded."""
+        return (pair for pair in self._source.read().items() if pair[0].netns == self._netns)
+
+    def _add(self, key: "Key", count: "Count", epoch: Epoch, start_us: int, end_us: int) -> None:
+        """Note what a counter had since the last time, in [start, end), UTC microseconds."""
         from netusage.sources.applications.framing import as_counted  # noqa: PLC0415  # most recorders do without
 
-        for key, count in self._source.read().items():
-            if key.netns != self._netns:
-                continue
-            epoch = known.get(key.ifindex)
-            if epoch is None:
-                continue  # it is not known to the recorder yet
-            last = self._last.get(key)
-            more = count if last is None else count.minus(last)
-            if not any(more):
-                continue
-            self._last[key] = count
-            who = self._names.who(key.owner)
-            part = Part(quarter * QUARTER_S, epoch, who, int(key.scope), key.protocol, key.family)
-            counted = as_counted(epoch.link.kind, more)
-            self.pending[part] = self.pending.get(part, ZERO).plus(counted)
-        if self._source.is_nearly_full():
-            self._begin_anew()
+        last = self._last.get(key)
+        more = count if last is None else count.minus(last)
+        if not any(more):
+            return
+        self._last[key] = count
+        self._moved.add(key)
+        who = self._names.who(key.owner)
+        version = self._names.version(key.owner)
+        if version is not None:
+            self._versions.add((who, *version))
+        at: Epoch | None = epoch
+        for _ in range(_MOST_LEVELS):
+            if at is None or not any(more):
+                break
+            counted = as_counted(at.link.kind, more, frames=self._source.frames)
+            if self._shown is not None and self._shown(at):
+                self.usage[who] = self.usage.get(who, ZERO).plus(counted)
+            for start_s, part in spread(counted, start_us, end_us):
+                place = Part(start_s, at, who, int(key.scope), key.protocol, key.family)
+                self._pending[place] = self._pending.get(place, ZERO).plus(part)
+            at, more = self._below.get(at.link.index), more.received()
 
-    def _begin_anew(self) -> None:
-        """Make room: owners and counters of what is long over take all of it. What comes in between has no name."""
-        self.close()
-        self._last = {}
+    def _begin_anew(self, epochs: Mapping[int, Epoch], quarter_us: int) -> None:
+        """Make room: owners and counters of what is long over take all of it.
+
+        The new programs are there before the old ones are read for the last time.
+        """
         try:
-            self._source, self._names = self._open_source()
+            source, names = self._open_source(True)
         except SourceError as error:
-            self._say(f"{error}; interfaces are recorded without applications from now on")
+            self._stays_full = True
+            self._say(f"{error}; applications that are new from now on have no name")
+            return
+        self._take(epochs, quarter_us)
+        self._source.close()
+        self._source, self._names = source, names
+        self._last = dict(self._own())
+        self._moved = set()
+        self._is_remembered = False
+
+    def hand_over(self, batch: Batch) -> None:
+        """Put everything since the last commit into a batch."""
+        batch.tier = self._source.tier
+        batch.shares = self._pending
+        batch.versions = self._versions
+        if self._source.lasts:
+            keys = self._moved if self._is_remembered else self._last
+            counters: dict[tuple[int, ...], tuple[int, ...]] = {key: self._last[key] for key in keys}
+            owners = {key.owner: self._names.who(key.owner) for key in keys}
+            if (
+                not self._is_remembered
+            ):  # that of nobody tells that this life is known, whatever it has counted
+                counters.setdefault((0, self._netns, 0, 0, 0, 0), (0,) * 8)
+            batch.counted = Counted(self._source.born, not self._is_remembered, counters, owners)
 
     def committed(self) -> None:
-        """What was pending is in the ledger."""
-        self.pending = {}
+        """The last batch is in the ledger."""
+        self._pending, self._versions, self._moved = {}, set(), set()
+        self._is_remembered = True
+
+    def start_over(self) -> None:
+        """The ledger is a new one, which knows of no counters."""
+        self._is_remembered = False
+
+
+# Kinds of links that hand on what the one below them received, as it is; it reaches a socket above them.
+_MOST_LEVELS = 8  # of links above one another
+_HANDED_UP = ("bridge", "bond", "team", "vrf", "vlan", "macvlan", "ipvlan")
+
+
+def below(epochs: Mapping[int, Epoch]) -> dict[int, Epoch]:
+    """By index of an interface that hands on what others received, the one below it; none where it has several.
+
+    What a socket received there was received by both. Sent packets are counted at each by themselves.
+    """
+    above = {index: epoch.link for index, epoch in epochs.items() if epoch.link.kind in _HANDED_UP}
+    if not above:
+        return {}
+    found: dict[int, Epoch] = {}
+    for index, link in above.items():
+        members = [epoch for epoch in epochs.values() if epoch.link.master == index]
+        lower = None if link.lower_elsewhere else epochs.get(link.lower)
+        if lower is not None and not members:
+            members = [lower]
+        if len(members) == 1:
+            found[index] = members[0]
+    return found
+
+
+def _quarter_of(wall_us: int) -> int:
+    return wall_us // US // QUARTER_S
+
+
+def spread(counters: Counters, start_us: int, end_us: int) -> Iterator[tuple[int, Counters]]:
+    """Counters over the quarters of an hour of [start, end), in proportion to time, as reports do with stretches.
+
+    Yields:
+        The start of a quarter, UTC seconds, and what it has; together it is all of it.
+    """
+    quarter_us = QUARTER_S * US
+    length = end_us - start_us
+    low, before = start_us, ZERO
+    while low < end_us:
+        high = min((low // quarter_us + 1) * quarter_us, end_us)
+        until = Counters(*(number * (high - start_us) // length for number in counters))
+        if until != before:
+            yield low // quarter_us * QUARTER_S, until.minus(before)
+        low, before = high, until

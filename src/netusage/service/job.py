@@ -32,6 +32,7 @@ class Job:
         names it.
     config_file: a configuration file to read and no other.
     applications: the configuration asks for what applications had, which takes more privileges.
+    pins: where their counters stay while the service does not run, "" for nowhere.
     """
 
     program: tuple[str, ...]
@@ -40,6 +41,7 @@ class Job:
     name_ledger: bool = False
     config_file: Path | None = None
     applications: bool = False
+    pins: str = ""
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from netusage.errors import NetusageError, OutputError
 from netusage.service import launchd, systemd, task
 from netusage.service.job import Job, Scope
+from netusage.sources.applications.pins import remove
 
 _SYSTEMD_RUNS = Path("/run/systemd/system")  # sd_booted(3)
 _RUN_TIMEOUT_S = 90  # systemctl waits for the service to be ready
@@ -56,6 +57,15 @@ class Remove(NamedTuple):
         return f"remove {self.path}"
 
 
+class TakeOff(NamedTuple):
+    """Take the programs off the kernel that count by application, with their counters."""
+
+    pins: Path
+
+    def __str__(self) -> str:
+        return f"take off the programs that are kept in {self.pins}"
+
+
 class Run(NamedTuple):
     """Run a command of the manager; `may_fail` when its failure changes nothing."""
 
@@ -66,7 +76,7 @@ class Run(NamedTuple):
         return f"run {' '.join(self.argv)}"
 
 
-Step = Write | Remove | Run
+Step = Write | Remove | TakeOff | Run
 
 
 class State(NamedTuple):
@@ -195,14 +205,24 @@ def install_steps(manager: Manager, job: Job, place: Place) -> list[Step]:
     ]
 
 
-def uninstall_steps(manager: Manager, scope: Scope, place: Place) -> list[Step]:
-    """What it takes to stop the service and remove it; the ledger stays."""
+def uninstall_steps(manager: Manager, scope: Scope, place: Place, pins: str = "") -> list[Step]:
+    """What it takes to stop the service and remove it; the ledger stays.
+
+    Args:
+        manager: of the service.
+        scope: whose it is.
+        place: where it is installed.
+        pins: where its counters of applications stay, "" for nowhere.
+    """
     file = file_of(manager, scope, place)
     if place.root is not None:
         return [Remove(file)]
     if manager is Manager.SYSTEMD:
         ctl = _systemctl(scope)
-        return [Run((*ctl, "disable", "--now", systemd.UNIT)), Remove(file), Run((*ctl, "daemon-reload"))]
+        steps: list[Step] = [Run((*ctl, "disable", "--now", systemd.UNIT))]
+        if pins and scope is Scope.SYSTEM:
+            steps.append(TakeOff(Path(pins)))
+        return [*steps, Remove(file), Run((*ctl, "daemon-reload"))]
     if manager is Manager.LAUNCHD:
         target = f"{launchd.domain(scope, uid=place.uid)}/{launchd.LABEL}"
         return [Run(("launchctl", "bootout", target), may_fail=True), Remove(file)]
@@ -252,6 +272,8 @@ def execute(step: Step) -> None:
             _write(step)
         elif isinstance(step, Remove):
             step.path.unlink(missing_ok=True)
+        elif isinstance(step, TakeOff):
+            remove(str(step.pins))
         else:
             _run(step)
     except OSError as error:

@@ -92,6 +92,13 @@ _APPLICATIONS = """\
 SystemCallFilter=bpf
 """
 
+# what the programs have counted stays there while the recorder is started anew; ProtectKernelTunables= makes the rest of
+# /sys/fs/bpf read-only, so the directory has to be there before the sandbox is
+_PINS = """\
+ExecStartPre=-+mkdir -p {directory}
+ReadWritePaths=-{directory}
+"""
+
 
 def unit(job: Job) -> str:
     """The text of the unit."""
@@ -112,6 +119,8 @@ def unit(job: Job) -> str:
     parts.append(_RESTRICTIONS.rstrip())
     if system and job.applications:
         parts.append(_APPLICATIONS.rstrip())
+        if job.pins:
+            parts.append(_PINS.format(directory=quote(job.pins)).rstrip())
     parts += ["", "[Install]", f"WantedBy={'multi-user.target' if system else 'default.target'}"]
     return "\n".join(parts) + "\n"
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from netusage.units import Units, parse_duration
 
 SourceKind = Literal["auto", "netlink", "psutil"]
+Applications = Literal["auto", "kernel", "before-queueing", "sockets", "off"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Globs = tuple[str, ...]
 
@@ -53,8 +54,28 @@ class RecorderSettings:
     minutes_kept_days: int = _key(
         35, "Days for which single minutes are kept; quarters of an hour are kept for ever.", low=1, high=3660
     )
-    applications: bool = _key(
-        False, "Record by application as well; counted in the kernel, on Linux, with privileges."
+    applications: Applications = _key(
+        "auto",
+        "How applications are told apart, on Linux; auto: by the first of kernel, before-queueing and sockets that the "
+        "machine and its privileges give.",
+    )
+    pins: str = _key(
+        "/sys/fs/bpf/netusage",
+        "Directory of a BPF file system in which the kernel's counters of applications stay while no recorder runs, so "
+        "that a killed one misses nothing; off: nowhere.",
+    )
+    other_below_ppm: int = _key(
+        100,
+        "Millionths of what an interface has in a day: applications with less become one, called other, when the day "
+        "is over; 0 keeps all of them.",
+        low=0,
+        high=1_000_000,
+    )
+    quarters_kept_days: int = _key(
+        400,
+        "Days for which applications are kept by quarters of an hour; days are kept for ever.",
+        low=2,
+        high=36600,
     )
     count_since_boot: bool = _key(
         False, "Count what an interface had already counted when it is seen for the first time."
@@ -64,6 +85,11 @@ class RecorderSettings:
     def sample_interval_us(self) -> int:
         """Time between two readings, in microseconds."""
         return parse_duration(self.sample_interval)
+
+    @property
+    def pins_directory(self) -> str:
+        """Where the kernel's counters of applications stay, "" for nowhere."""
+        return "" if self.pins == "off" else self.pins
 
     @property
     def commit_interval_us(self) -> int:

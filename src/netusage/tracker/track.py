@@ -17,6 +17,7 @@ from netusage.settings.schema import Settings
 from netusage.tracker.console import Console, Moment
 from netusage.units import format_bytes, format_duration, format_rate, megabyte_name
 
+_SHOWN_APPLICATIONS = 8
 _SAME_MOMENT_US = 50_000
 
 
@@ -201,6 +202,8 @@ class _Tracker:
             text(f"Recording into {session.ledger}")
         if self._files:
             text(f"Logging to {self._files[0]}")
+        if session.tier:
+            text(f"Applications are told apart by: {session.tier}")
 
     def _summarise(self, session: Session) -> None:
         moment, units, bits = (
@@ -217,10 +220,29 @@ class _Tracker:
             text(f"  {word + ':':<10} {format_bytes(amount, units)} ({amount:,} bytes), {rate} on average")
         total = moment.sent + moment.received
         text(f"  {'Total:':<10} {format_bytes(total, units)} ({total:,} bytes)")
+        self._summarise_applications(session, total)
         for path in self._files:
             text(f"  Logged to {path}")
         if session.ledger is not None:
             text(f"  Recorded into {session.ledger}; see it with: netusage --db {session.ledger}")
+
+    def _summarise_applications(self, session: Session, total: int) -> None:
+        """Those that had the most, and the rest in one line, so that all lines add up."""
+        from netusage.render.cells import safe  # noqa: PLC0415  # at the end, and only where there are any
+        from netusage.reports.applications import NOBODY  # noqa: PLC0415  # as above
+
+        units = self._options.settings.report.units
+        sums: dict[str, int] = {}
+        for who, counters in session.applications.items():
+            name = who.name if who.kind == "application" else NOBODY[who.kind]
+            sums[name] = sums.get(name, 0) + counters.rx_bytes + counters.tx_bytes
+        if not sums:
+            return
+        most = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_APPLICATIONS]
+        rest = total - sum(amount for _, amount in most)
+        self._console.text("  By application:")
+        for name, amount in (*most, ("all others and unattributed", rest)):
+            self._console.text(f"    {format_bytes(amount, units):>10}  {safe(name)}")
 
     def _say(self, line: str) -> None:
         self._console.clear()
@@ -242,7 +264,8 @@ class _Tracker:
 
 
 def _reading_as_often(settings: Settings) -> Settings:
-    """Readings at least as frequent as the logged lines."""
+    """Readings at least as frequent as the logged lines; nothing stays in the kernel when it ends."""
+    settings = replace(settings, recorder=replace(settings.recorder, pins="off"))
     if settings.track.interval_us >= settings.recorder.sample_interval_us:
         return settings
     return replace(settings, recorder=replace(settings.recorder, sample_interval=settings.track.interval))
