@@ -5,7 +5,7 @@ import json
 import pytest
 from support.ledgers import START_S, writing
 
-from netusage.cli import apps
+from netusage.cli import shares
 from netusage.cli.failures import run
 from netusage.ledger.batch import Part
 from netusage.model import Counters, Who
@@ -19,6 +19,7 @@ def path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "ledger.db"
     with writing(path) as ledger:
+        ledger.tier = "kernel"
         eth0 = ledger.interface("eth0")
         ledger.count(eth0, START_S, 2_500_000, 1_000_000, 2000, 1000)
         evil = Who("application", "a\x1b[31mb.py", "/srv/x.py", "eva", "web.service")
@@ -79,14 +80,17 @@ def test_the_account_of_an_interface_adds_up_line_by_line(capsys, path):
     assert run(["reconcile", "--db", str(path), *SINCE]) == 0
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     assert [[word.strip() for word in line if word.strip()] for line in lines] == [
-        ["Interface", "Line", "Received", "Sent", "Total", "Because"],
-        ["eth0", "applications", "2,000,000", "900,000", "2,900,000"],
-        ["eth0", "the kernel itself", "0", "60,000", "60,000"],
-        ["eth0", "unattributed", "500,000", "40,000", "540,000", "reached no socket, or was counted before applications were recorded"],
-        ["eth0", "interface", "2,500,000", "1,000,000", "3,500,000"],
-        ["wlan0", "applications", "100", "0", "100"],
-        ["wlan0", "unattributed", "-100", "0", "-100", "given to two sockets, or counted here a moment apart from the interface"],
-        ["wlan0", "interface", "0", "0", "0"],
+        ["Interface", "Line", "Received", "Sent", "Total", "Share", "Because"],
+        ["eth0", "applications", "2,000,000", "900,000", "2,900,000", "82.9 %"],
+        ["eth0", "the kernel itself", "0", "60,000", "60,000", "1.7 %", "ARP, ICMP, resets, and what sockets of the kernel send"],
+        ["eth0", "unattributed", "500,000", "40,000", "540,000", "15.4 %", "reached no socket, or was counted before applications were recorded"],
+        ["eth0", "interface", "2,500,000", "1,000,000", "3,500,000", "100.0 %"],
+        ["wlan0", "applications", "100", "0", "100", "-"],
+        ["wlan0", "unattributed", "0", "0", "0", "-"],
+        ["wlan0", "delivered twice", "-100", "0", "-100", "-", "as multicast to two receivers; or read a moment apart from the interface"],
+        ["wlan0", "interface", "0", "0", "0", "-"],
+        [],
+        ["Applications are told apart by: kernel"],
     ]  # fmt: skip
 
 
@@ -133,4 +137,71 @@ def test_the_first_second_of_a_quarter_of_an_hour_belongs_to_today(capsys, path,
 
 
 def test_the_command_offers_what_the_report_can_tell_apart():
-    assert tuple(DIMENSIONS) == apps.DIMENSIONS
+    assert tuple(DIMENSIONS) == shares.DIMENSIONS
+
+
+def report(capsys, path, *arguments):
+    code = run(["report", *arguments, "--db", str(path), *SINCE])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_report_tells_applications_apart_in_each_period_for_people(capsys, path):
+    code, out, _ = report(capsys, path, "day", "--by", "application", "--by", "user")
+    assert code == 0
+    head, *lines = out.splitlines()
+    assert head.split() == ["Day", "Application", "User", "Received", "Sent", "Total", "Share"]
+    assert [line.split("  ")[0] for line in lines[:3]] == ["2026-03-10"] * 3
+    assert [words for line in lines[:3] for words in ("b.py", "unattributed", "kernel: TCP without a socket") if words in line] == [
+        "b.py", "unattributed", "kernel: TCP without a socket"
+    ]  # fmt: skip
+    assert "\x1b" not in out
+    assert lines[-1] == "Applications are told apart by: kernel"
+
+
+def test_a_report_by_application_for_programs_has_named_fields_and_the_tier(capsys, path):
+    code, out, _ = report(
+        capsys, path, "month", "--by", "application", "--by", "interface", "--format", "json"
+    )
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["by"] == ["application", "interface"]
+    assert answer["tiers"] == ["kernel"]
+    first = answer["rows"][0]
+    assert first | {"share": None} == {
+        "start": "2026-03-01T00:00:00+00:00",
+        "end": "2026-04-01T00:00:00+00:00",
+        "interface": "eth0",
+        "application": "a\x1b[31mb.py",
+        "rx_bytes": 2_000_000,
+        "tx_bytes": 900_000,
+        "rx_packets": 1500,
+        "tx_packets": 900,
+        "both": 2_900_000,
+        "share": None,
+    }
+    eth0 = [row for row in answer["rows"] if row["interface"] == "eth0"]
+    assert sum(row["rx_bytes"] for row in eth0) == 2_500_000
+
+
+def test_a_report_by_application_can_be_kept_to_an_interface_and_be_had_in_every_format(capsys, path):
+    for form in ("table", "json", "jsonl", "csv", "tsv", "markdown"):
+        code, out, err = report(capsys, path, "hour", "--by", "scope", "--interface", "wl*", "--format", form)
+        assert (code, err) == (0, "")
+        assert "internet" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["day", "--by", "machine", "--by", "user"], "--by machine is the total"),
+        (["day", "--by", "user", "--peak"], "applications have no rates"),
+        (["day", "--by", "user", "--percentile", "95"], "applications have no rates"),
+        (["minute", "--by", "user"], "there is no minute of applications"),
+    ],
+)
+def test_what_applications_cannot_be_asked_is_refused_in_one_line(capsys, path, arguments, said):
+    code, out, err = report(capsys, path, *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1

@@ -136,7 +136,9 @@ def test_every_period_is_reported_in_every_format(capsys, path):
 
 def test_the_table_for_people_has_a_total_and_marks_what_is_estimated(capsys, path):
     _, out, _ = report(capsys, path, "day", "--limit", "2")
-    head, first, _, total = out.splitlines()
+    head, first, _, total, nothing, tier = out.splitlines()
+    assert nothing == ""
+    assert tier == "Applications are not told apart: totals of interfaces only (netusage doctor)"
     assert head.split() == ["Day", "Received", "Sent", "Total", "Average", "Estimated"]
     assert first.split()[:3] == ["2026-04-18", "1.00", "MB"]
     assert "4.40 kB" in first

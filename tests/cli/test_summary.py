@@ -59,7 +59,10 @@ def test_it_says_since_when_a_recorder_has_been_recording_and_its_last_commit(ca
     with writing(path, NOW_S - 3600, boot_id="other") as ledger:
         ledger.commit(NOW_S - 3)
         _, out, _ = summary(capsys, path)
-    assert out.splitlines()[0] == "Recording since 2026-03-14 23:00 (netlink); last commit 3s ago."
+    assert (
+        out.splitlines()[0]
+        == "Recording since 2026-03-14 23:00 (netlink, interfaces only); last commit 3s ago."
+    )
 
 
 def test_a_recorder_that_has_not_committed_yet_is_told(capsys, path):

@@ -57,7 +57,12 @@ EXAMPLES = sorted({*shown_commands(), *help_examples()})
 def home(tmp_path_factory):
     """A home with a ledger that was recorded from this machine."""
     place = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, "HOME": str(place), "NETUSAGE_DB": str(place / "netusage.db")}
+    environment = {
+        **os.environ,
+        "HOME": str(place),
+        "NETUSAGE_DB": str(place / "netusage.db"),
+        "NETUSAGE_RECORDER_PINS": "off",  # nothing stays in the kernel
+    }
     environment.pop("STATE_DIRECTORY", None)
     subprocess.run([*NETUSAGE, "track", "--for", "1s", "--no-csv"], env=environment, cwd=place, check=True)
     return environment

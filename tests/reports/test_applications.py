@@ -1,5 +1,7 @@
 """Whose bytes they were, and the account of each interface: lines that add up to what it counted."""
 
+from datetime import UTC
+
 import pytest
 from support.ledgers import START_S, writing
 
@@ -8,7 +10,16 @@ from netusage.ledger.batch import Part
 from netusage.ledger.reader import LedgerReader
 from netusage.model import QUARTER_S, Counters, Who
 from netusage.periods import Period
-from netusage.reports.applications import DIMENSIONS, REST, applications, reconcile, whole_quarters
+from netusage.reports.applications import (
+    DIMENSIONS,
+    REST,
+    TWICE,
+    applications,
+    by_period,
+    reconcile,
+    whole_quarters,
+)
+from netusage.reports.usage import Question, ReportKind
 from netusage.settings.schema import InterfaceSettings
 
 WEB = Who("application", "web", "/srv/web", "eva", "web.service")
@@ -52,12 +63,12 @@ def table(rows):
 def test_the_busiest_application_comes_first_and_everything_is_the_machine_s_total(reader):
     rows = applications(reader, HOUR, ["application"], NOTHING)
     assert [row.values[0] for row in rows] == [
-        "web", "db", REST, "the kernel itself", "forwarded", "without a name"
+        "web", "db", REST, "kernel: ARP and the like", "forwarded", "without a name"
     ]  # fmt: skip
     assert table(rows) == {
         ("web",): (7_700, 3_600),
         ("db",): (2_000, 1_000),
-        ("the kernel itself",): (0, 400),
+        ("kernel: ARP and the like",): (0, 400),
         ("forwarded",): (0, 300),
         ("without a name",): (0, 200),
         (REST,): (1_300, 0),
@@ -78,7 +89,8 @@ def test_what_is_told_apart_can_be_combined(reader):
 
 @pytest.mark.parametrize("by", list(DIMENSIONS))
 def test_by_anything_the_sum_is_what_the_interfaces_counted(reader, by):
-    rows = applications(reader, HOUR, [by], NOTHING)
+    patterns = ["eth0", "wlan0"] if by == "interface" else []
+    rows = applications(reader, HOUR, [by], NOTHING, patterns)
     assert sum(row.counters.rx_bytes for row in rows) == 11_000
     assert sum(row.counters.tx_bytes for row in rows) == 5_500
 
@@ -105,7 +117,7 @@ def test_each_interface_has_an_account_whose_lines_add_up(reader):
         "applications", "the kernel itself", "forwarded", "without a name", REST
     ]  # fmt: skip
     assert accounts["eth0"].lines[-1][1] == Counters(1_500, 0, 15, 0)
-    assert accounts["wlan0"].lines[-1][1] == Counters(-200, 0, -2, 0)
+    assert accounts["wlan0"].lines[-2:] == [(REST, Counters()), (TWICE, Counters(-200, 0, -2, 0))]
     assert accounts["docker0"].lines[-1][1] == Counters()
     assert [one.interface for one in reconcile(reader, HOUR, ["w*"])] == ["wlan0"]
 
@@ -113,7 +125,50 @@ def test_each_interface_has_an_account_whose_lines_add_up(reader):
 def test_a_time_without_applications_says_how_they_are_recorded(reader):
     with pytest.raises(NoDataError, match="nothing is recorded of applications") as raised:
         applications(reader, Period(START_S - 900, START_S), ["application"], NOTHING)
-    assert "--applications" in raised.value.hint
+    assert "netusage doctor" in raised.value.hint
+
+
+def test_what_has_no_application_is_told_of_each_interface_where_they_are_told_apart(reader):
+    rows = applications(reader, HOUR, ["interface", "application"], NOTHING)
+    assert table(rows)["eth0", REST] == (1_500, 0)
+    assert table(rows)["wlan0", REST] == (-200, 0)
+    assert {row.values[0] for row in rows} == {"eth0", "wlan0", "docker0"}
+    assert sum(row.share for row in rows if row.values[0] == "eth0") == pytest.approx(1)
+
+
+def question(kind, **more):
+    return Question(ReportKind(kind), UTC, START_S + 3600, **more)
+
+
+def test_every_period_adds_up_to_what_the_interfaces_counted_in_it(reader):
+    for kind in ("hour", "day", "week", "month", "year", "total", "top"):
+        rows = by_period(reader, question(kind), ["application", "scope"]).rows
+        assert sum(row.counters.rx_bytes for row in rows) == 11_000
+        assert sum(row.counters.tx_bytes for row in rows) == 5_500
+        assert rows[0].values == ("web", "internet")
+    for kind in ("minute", "5min"):
+        with pytest.raises(UsageError, match=f"there is no {kind} of applications"):
+            by_period(reader, question(kind), ["application"])
+
+
+def test_hours_follow_one_another_and_each_has_its_busiest_first(tmp_path):
+    path = tmp_path / "ledger.db"
+    with writing(path) as ledger:
+        eth0 = ledger.interface("eth0")
+        for hour, (web, db) in enumerate(((10, 20), (30, 5))):
+            at_s = START_S + hour * 3600
+            ledger.count(eth0, at_s, web + db + 1, 0, 3, 0)
+            ledger.share(Part(at_s, eth0, WEB, 3, 6, 4), Counters(web, 0, 1, 0))
+            ledger.share(Part(at_s, eth0, DB, 3, 6, 4), Counters(db, 0, 1, 0))
+            ledger.commit(at_s + 3600)
+    with LedgerReader(str(path)) as reader:
+        rows = by_period(reader, Question(ReportKind.HOUR, UTC, START_S + 7200 - 1), ["application"]).rows
+        assert [(row.start_s - START_S, *row.values, row.counters.rx_bytes) for row in rows] == [
+            (0, "db", 20), (0, "web", 10), (0, REST, 1), (3600, "web", 30), (3600, "db", 5), (3600, REST, 1)
+        ]  # fmt: skip
+        assert [row.share for row in rows[:2]] == [20 / 31, 10 / 31]
+        top = by_period(reader, Question(ReportKind.TOP, UTC, START_S + 7199, limit=1), ["user"]).rows
+        assert [(*row.values, row.counters.rx_bytes) for row in top] == [("eva", 65)]
 
 
 def test_the_time_is_widened_to_quarters_of_an_hour():

@@ -1,24 +1,10 @@
 """netusage apps: whose bytes they were."""
 
-from typing import Any
-
 import click
 
-from netusage.cli import options
+from netusage.cli import options, shares
 from netusage.cli.context import Invocation, pass_invocation
 
-DIMENSIONS = (
-    "application",
-    "path",
-    "user",
-    "unit",
-    "container",
-    "pod",
-    "scope",
-    "protocol",
-    "family",
-    "interface",
-)
 _SHOWN = ("application", "user", "unit", "container")
 
 
@@ -33,9 +19,12 @@ _SHOWN = ("application", "user", "unit", "container")
 )
 @click.option(
     "--by",
-    type=click.Choice(DIMENSIONS),
+    type=click.Choice(shares.DIMENSIONS),
     multiple=True,
     help="What to tell apart; may be repeated. Without it: application, user, unit and container.",
+)
+@click.option(
+    "--versions", is_flag=True, help="The executables that were seen of each application, and when."
 )
 @options.share_options
 @options.ledger_options
@@ -44,22 +33,31 @@ _SHOWN = ("application", "user", "unit", "container")
 @options.zone_option
 @pass_invocation
 def command(
-    inv: Invocation, by: tuple[str, ...], interfaces: tuple[str, ...], since: str, until: str
+    inv: Invocation,
+    by: tuple[str, ...],
+    interfaces: tuple[str, ...],
+    since: str,
+    until: str,
+    *,
+    versions: bool,
 ) -> None:
-    """List what applications used, as recorded with [recorder] applications or daemon --applications.
+    """List what applications used.
 
     The time asked for is widened to quarters of an hour, which is what is recorded. What no application is known of
-    is "unattributed": packets that reached no socket, and what came before applications were recorded.
+    is "unattributed": packets that reached no socket, and what came before applications were recorded. The line below
+    the table names how they are told apart; netusage doctor says how to have it better.
     """
     import os
 
     from netusage.ledger.reader import LedgerReader
     from netusage.periods import isoformat, zone
-    from netusage.render.columns import Column
     from netusage.render.context import detect
     from netusage.render.formats import render
     from netusage.reports.applications import applications
 
+    if versions:
+        _list_versions(inv)
+        return
     settings = inv.settings
     where = zone(settings.report.tz or None)
     period = options.asked_period(since, until, where)
@@ -67,30 +65,69 @@ def command(
     path = str(inv.ledger_path(for_reading=True))
     with LedgerReader(path) as reader:
         rows = applications(reader, period, chosen, settings.interfaces, interfaces)
+        told = shares.tiers(reader, *period)
     shown = {one for n, one in enumerate(chosen) if by or any(row.values[n] for row in rows)}
-    columns = [Column(one, one.capitalize(), table=one in shown) for one in chosen]
-    columns += [
-        Column("rx_bytes", "Received", "bytes"),
-        Column("tx_bytes", "Sent", "bytes"),
-        Column("both", "Total", "bytes"),
-        Column("share", "Share", "share"),
-    ]
     envelope = {
         "report": "apps",
         "timezone": str(where),
         "start": isoformat(period.start_s, where),
         "end": isoformat(period.end_s, where),
         "by": list(chosen),
+        "tiers": told,
         "interface_filter": list(interfaces),
         "ledger": path,
     }
     with inv.output() as out:
         report = settings.report
         context = detect(out, os.environ, units=report.units, bits=report.bits, zone=where)
-        found: list[dict[str, Any]] = [
-            dict(zip(chosen, row.values, strict=True))
-            | row.counters._asdict()
-            | {"both": row.counters.rx_bytes + row.counters.tx_bytes, "share": row.share}
-            for row in rows
-        ]
+        found = [shares.row(chosen, row.values, row.counters, row.share) for row in rows]
+        columns = shares.columns(chosen, shown)
         render(inv.format, columns, found, envelope=envelope, context=context, stream=out)
+        shares.write_tiers(told, inv.format, out)
+
+
+def _list_versions(inv: Invocation) -> None:
+    """Applications with their executables: one that was replaced is another version of the same application."""
+    import os
+
+    from netusage.errors import NoDataError
+    from netusage.ledger.reader import LedgerReader
+    from netusage.model import US
+    from netusage.periods import isoformat, zone
+    from netusage.render.columns import Column
+    from netusage.render.context import detect
+    from netusage.render.formats import render
+
+    report = inv.settings.report
+    where = zone(report.tz or None)
+    path = str(inv.ledger_path(for_reading=True))
+    with LedgerReader(path) as reader:
+        seen = reader.versions()
+    if not seen:
+        raise NoDataError(
+            "no executable has been seen of any application",
+            hint="what this machine can tell of them, and how to have more: netusage doctor",
+        )
+    rows = [
+        {
+            "application": one.who.name,
+            "path": one.who.path,
+            "device": one.device,
+            "inode": one.inode,
+            "first_seen": isoformat(one.first_seen_us // US, where),
+            "last_seen": isoformat(one.last_seen_us // US, where),
+        }
+        for one in seen
+    ]
+    columns = [
+        Column("application", "Application"),
+        Column("path", "Path"),
+        Column("device", "Device", "int", table=False),
+        Column("inode", "Inode", "int"),
+        Column("first_seen", "First seen"),
+        Column("last_seen", "Last seen"),
+    ]
+    envelope = {"report": "versions", "timezone": str(where), "ledger": path}
+    with inv.output() as out:
+        context = detect(out, os.environ, units=report.units, bits=report.bits, zone=where)
+        render(inv.format, columns, rows, envelope=envelope, context=context, stream=out)

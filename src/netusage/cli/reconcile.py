@@ -1,13 +1,20 @@
 """netusage reconcile: for each interface, the account that adds up."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from netusage.cli import options
+from netusage.cli import options, shares
 from netusage.cli.context import Invocation, pass_invocation
 
+if TYPE_CHECKING:
+    from netusage.model import Counters
+
 _EXPLAINED = {
+    "the kernel itself": "ARP, ICMP, resets, and what sockets of the kernel send",
+    "forwarded": "came in at another interface and was sent on",
+    "without a name": "a socket whose process could not be told",
+    "other applications": "each had too little of its day to be kept apart: recorder.other_below_ppm",
     "unattributed": "reached no socket, or was counted before applications were recorded",
-    "unattributed, negative": "given to two sockets, or counted here a moment apart from the interface",
+    "delivered twice": "as multicast to two receivers; or read a moment apart from the interface",
 }
 
 
@@ -45,17 +52,18 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
     path = str(inv.ledger_path(for_reading=True))
     with LedgerReader(path) as reader:
         accounts = reconcile(reader, period, interfaces)
+        told = shares.tiers(reader, *period)
     found: list[dict[str, Any]] = []
     for account in accounts:
         for line, counters in [*account.lines, ("interface", account.total)]:
-            said = f"{line}, negative" if min(counters) < 0 else line
             found.append(
                 {
                     "interface": account.interface,
                     "line": line,
                     **counters._asdict(),
                     "both": counters.rx_bytes + counters.tx_bytes,
-                    "note": "" if counters.is_zero else _EXPLAINED.get(said, ""),
+                    "share": _share(counters, account.total),
+                    "note": "" if counters.is_zero else _EXPLAINED.get(line, ""),
                 }
             )
     columns = [
@@ -64,6 +72,7 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
         Column("rx_bytes", "Received", "int"),
         Column("tx_bytes", "Sent", "int"),
         Column("both", "Total", "int"),
+        Column("share", "Share", "share"),
         Column("note", "Because", spare=True),
     ]
     envelope = {
@@ -71,6 +80,7 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
         "timezone": str(where),
         "start": isoformat(period.start_s, where),
         "end": isoformat(period.end_s, where),
+        "tiers": told,
         "interface_filter": list(interfaces),
         "ledger": path,
     }
@@ -78,3 +88,9 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
         report = settings.report
         context = detect(out, os.environ, units=report.units, bits=report.bits, zone=where)
         render(inv.format, columns, found, envelope=envelope, context=context, stream=out)
+        shares.write_tiers(told, inv.format, out)
+
+
+def _share(counters: "Counters", total: "Counters") -> float | None:
+    whole = total.rx_bytes + total.tx_bytes
+    return (counters.rx_bytes + counters.tx_bytes) / whole if whole else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netusage.cli import options
+from netusage.cli import options, shares
 from netusage.cli.context import Invocation, pass_invocation
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _WAYS = (("rx", "received"), ("tx", "sent"))
         ("netusage report month --billing-day 15", "months as they are billed"),
         ("netusage report hour --interface 'wl*'", "each wireless interface"),
         ("netusage report month --percentile 95 --peak", "rates as traffic is billed"),
+        ("netusage report month --by application --by user", "who used it, month by month"),
         ("netusage report top --format json", "the busiest days, for a program"),
     ],
 )
@@ -42,10 +43,9 @@ _WAYS = (("rx", "received"), ("tx", "sent"))
 )
 @click.option(
     "--by",
-    type=click.Choice(["machine", "interface"]),
-    default="machine",
-    show_default=True,
-    help="One row for the machine's total, or rows for each interface.",
+    type=click.Choice(["machine", *shares.DIMENSIONS]),
+    multiple=True,
+    help="What to tell apart; may be repeated, but for machine, which is the default: the machine's total.",
 )
 @click.option("--since", metavar="WHEN", help="From when: 2026-11-20, 7d, today, 2026-11-20T13:00 ...")
 @click.option("--until", metavar="WHEN", help="Until when, likewise; a day or month named here is included.")
@@ -70,7 +70,7 @@ def command(  # noqa: PLR0917  # click passes them by name
     inv: Invocation,
     period: str,
     interfaces: tuple[str, ...],
-    by: str,
+    by: tuple[str, ...],
     since: str | None,
     until: str | None,
     limit: int | None,
@@ -100,7 +100,7 @@ def command(  # noqa: PLR0917  # click passes them by name
         kind=ReportKind(period),
         zone=where,
         now_s=now_s,
-        patterns=interfaces or (("*",) if by == "interface" else ()),
+        patterns=interfaces or (("*",) if "interface" in by else ()),
         overrides=settings.interfaces,
         since_s=None if since is None else parse_instant(since, now_s, where),
         until_s=None if until is None else parse_instant(until, now_s, where, end=True),
@@ -112,11 +112,15 @@ def command(  # noqa: PLR0917  # click passes them by name
         packets=inv.format not in _FOR_PEOPLE,
     )
     path = str(inv.ledger_path(for_reading=True))
+    if set(by) - {"machine", "interface"}:
+        _report_applications(inv, question, _dimensions(by), path)
+        return
     with _no_collections():
         with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
             reader.on_progress(lambda: advance(0))
             answer = report(reader, question)
-        _write(inv, answer, path)
+            told = shares.tiers(reader, answer.start_s, answer.end_s)
+        _write(inv, answer, path, told)
 
 
 @contextlib.contextmanager
@@ -148,7 +152,62 @@ def parse_percentile(text: str) -> int:
     return thousandths
 
 
-def _write(inv: Invocation, answer: "UsageReport", path: str) -> None:
+def _dimensions(by: Sequence[str]) -> tuple[str, ...]:
+    """What is told apart, in the order in which it was asked for.
+
+    Raises:
+        UsageError: the machine as a whole cannot be told apart by anything.
+    """
+    from netusage.errors import UsageError
+
+    if "machine" in by:
+        raise UsageError("--by machine is the total: it goes with nothing else", hint="leave it out")
+    return tuple(dict.fromkeys(by))
+
+
+def _report_applications(inv: Invocation, question: "Question", by: tuple[str, ...], path: str) -> None:
+    """The report by what is known of applications."""
+    import os
+    import sys
+
+    from netusage.errors import UsageError
+    from netusage.ledger.reader import LedgerReader
+    from netusage.render.context import detect
+    from netusage.render.formats import render
+    from netusage.render.progress import progress
+    from netusage.reports.applications import by_period
+
+    if question.peak or question.percentile is not None:
+        raise UsageError(
+            "applications have no rates: they are recorded by quarters of an hour",
+            hint="leave out --peak and --percentile, or tell apart interfaces",
+        )
+    with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
+        reader.on_progress(lambda: advance(0))
+        rows, start_s, end_s = by_period(reader, question, by)
+        told = shares.tiers(reader, start_s, end_s)
+    settings = inv.settings.report
+    with inv.output() as out:
+        context = detect(out, os.environ, units=settings.units, bits=settings.bits, zone=question.zone)
+        time = _times(question.zone)
+        is_for_people = inv.format in _FOR_PEOPLE
+        found: list[dict[str, Any]] = [
+            {"period": _name_of(row.start_s, question), "start": time(row.start_s), "end": time(row.end_s)}
+            | {"interface": None}
+            | shares.row(by, row.values, row.counters, row.share)
+            for row in rows
+        ]
+        columns = _period_columns(question) if is_for_people else list(_period_columns_for_programs())
+        columns += shares.columns(by, by)
+        if not is_for_people:
+            for row in found:
+                del row["period"]
+        envelope = _envelope(question, start_s, end_s, path, told) | {"by": list(by)}
+        render(inv.format, columns, found, envelope=envelope, context=context, stream=out)
+        shares.write_tiers(told, inv.format, out)
+
+
+def _write(inv: Invocation, answer: "UsageReport", path: str, told: Sequence[str]) -> None:
     import os
 
     from netusage.render.context import detect
@@ -160,26 +219,30 @@ def _write(inv: Invocation, answer: "UsageReport", path: str) -> None:
         if inv.format in _FOR_PEOPLE:
             columns, values = _columns_for_people(answer), _values_for_people(answer)
             render_columns(inv.format, columns, values, context=context, stream=out)
+            shares.write_tiers(told, inv.format, out)
         else:
             columns = list(_columns_for_programs(question))
             rows = _rows(answer)
-            render(inv.format, columns, rows, envelope=_envelope(answer, path), context=context, stream=out)
+            envelope = _envelope(question, answer.start_s, answer.end_s, path, told)
+            render(inv.format, columns, rows, envelope=envelope, context=context, stream=out)
 
 
 # ---- For programs -----------------------------------------------------------------------------------------------
 
 
-def _envelope(answer: "UsageReport", path: str) -> dict[str, Any]:
+def _envelope(
+    question: "Question", start_s: int, end_s: int, path: str, told: Sequence[str]
+) -> dict[str, Any]:
     from netusage.periods import isoformat
 
-    question = answer.question
     return {
         "report": question.kind.value,
         "timezone": str(question.zone),
-        "start": isoformat(answer.start_s, question.zone),
-        "end": isoformat(answer.end_s, question.zone),
+        "start": isoformat(start_s, question.zone),
+        "end": isoformat(end_s, question.zone),
         "interface_filter": list(question.patterns),
         "billing_day": question.billing_day,
+        "tiers": list(told),
         "ledger": path,
     }
 
@@ -187,11 +250,7 @@ def _envelope(answer: "UsageReport", path: str) -> dict[str, Any]:
 def _columns_for_programs(question: "Question") -> Iterator["Column"]:
     from netusage.render.columns import Column
 
-    yield from (
-        Column("start", "Start", "time"),
-        Column("end", "End", "time"),
-        Column("interface", "Interface"),
-    )
+    yield from (*_period_columns_for_programs(), Column("interface", "Interface"))
     for key in (
         "rx_bytes",
         "tx_bytes",
@@ -208,6 +267,12 @@ def _columns_for_programs(question: "Question") -> Iterator["Column"]:
     if question.percentile is not None:
         for key in ("", "_rx_bytes_per_second", "_tx_bytes_per_second", "_bucket_seconds"):
             yield Column(f"percentile{key}", key)
+
+
+def _period_columns_for_programs() -> "Iterator[Column]":
+    from netusage.render.columns import Column
+
+    yield from (Column("start", "Start", "time"), Column("end", "End", "time"))
 
 
 def _rows(answer: "UsageReport") -> Iterator[dict[str, Any]]:
@@ -260,10 +325,7 @@ def _columns_for_people(answer: "UsageReport") -> list["Column"]:
     from netusage.render.columns import Column
 
     question = answer.question
-    kind: Kind = "text" if _letters(question) else "time"
-    columns = [Column("period", question.cut.value.capitalize(), kind)]
-    if question.cut.value == "total":
-        columns = [Column("period", "From", "time"), Column("end", "Until", "time")]
+    columns = _period_columns(question)
     if question.patterns:
         columns.append(Column("interface", "Interface"))
     columns += [
@@ -282,6 +344,21 @@ def _columns_for_people(answer: "UsageReport") -> list["Column"]:
     if answer.has_estimates:
         columns.append(Column("estimated", "Estimated", "bytes"))
     return columns
+
+
+def _period_columns(question: "Question") -> list["Column"]:
+    from netusage.render.columns import Column
+
+    if question.cut.value == "total":
+        return [Column("period", "From", "time"), Column("end", "Until", "time")]
+    kind: Kind = "text" if _letters(question) else "time"
+    return [Column("period", question.cut.value.capitalize(), kind)]
+
+
+def _name_of(start_s: int, question: "Question") -> str | datetime:
+    """What a table calls a period."""
+    start, letters = datetime.fromtimestamp(start_s, question.zone), _letters(question)
+    return start.date().isoformat()[:letters] if letters else start
 
 
 def _letters(question: "Question") -> int | None:

@@ -165,7 +165,8 @@ def recorder_lines(state: RecorderState, now_us: int, zone: tzinfo) -> Iterator[
             yield f"A recorder has just started (process {holder.pid})."
             return
         since = _clock(run.started_us // US, zone)
-        yield f"Recording since {since} ({run.source}); last commit {_ago(now_us - run.last_us)}."
+        by = f"applications by {run.tier}" if run.tier else "interfaces only"
+        yield f"Recording since {since} ({run.source}, {by}); last commit {_ago(now_us - run.last_us)}."
         return
     last = ""
     if run is not None:
@@ -250,6 +251,7 @@ def _recorder(answer: Summary, zone: tzinfo) -> dict[str, Any]:
         "running": holder is not None,
         "pid": holder.pid if holder else None,
         "source": run.source if run else None,
+        "tier": (run.tier or "interfaces") if run else None,
         "started": isoformat(run.started_us // US, zone) if run else None,
         "last_commit": isoformat(run.last_us // US, zone) if run else None,
         "ended": run.ended if run else None,

@@ -3,20 +3,29 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from netusage.errors import NoDataError
+from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import ShareRecord
 from netusage.ledger.reader import LedgerReader
 from netusage.model import QUARTER_S, ZERO, Counters
 from netusage.periods import Period, refuse_reversed
 from netusage.reports import selection
+from netusage.reports.usage import DEFAULT_COUNTS, Question, ReportKind, asked_periods
 
 if TYPE_CHECKING:
     from netusage.reports.selection import Overrides
 
 SCOPES = ("loopback", "LAN", "link-local and multicast", "internet")
 PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 47: "GRE", 50: "ESP", 58: "ICMPv6", 132: "SCTP"}
-NOBODY = {"kernel": "the kernel itself", "forwarded": "forwarded", "unnamed": "without a name"}
+NOBODY = {
+    "kernel": "the kernel itself",
+    "forwarded": "forwarded",
+    "unnamed": "without a name",
+    "other": "other applications",
+}
 REST = "unattributed"
+TWICE = "delivered twice"
+# what the kernel sends by itself, by protocol
+_OF_THE_KERNEL = {0: "ARP and the like", 6: "TCP without a socket"}
 
 
 class Row(NamedTuple):
@@ -24,7 +33,8 @@ class Row(NamedTuple):
 
     values: by what it was asked: as many words as dimensions.
     counters: as the interfaces count.
-    share: its part of all bytes, 0 to 1; None when there were none.
+    share: its part of all bytes, 0 to 1, of its own interface's where interfaces are told apart; None when there were
+        none.
     """
 
     values: tuple[str, ...]
@@ -32,10 +42,29 @@ class Row(NamedTuple):
     share: float | None
 
 
+class PeriodRow(NamedTuple):
+    """A `Row` of one period, UTC seconds."""
+
+    start_s: int
+    end_s: int
+    values: tuple[str, ...]
+    counters: Counters
+    share: float | None
+
+
+class Periods(NamedTuple):
+    """Rows of periods; the first one's start and the last one's end, UTC seconds."""
+
+    rows: list[PeriodRow]
+    start_s: int
+    end_s: int
+
+
 class Account(NamedTuple):
     """The bytes of one interface: the lines add up to `total`, whatever they are.
 
-    lines: what had them, and how many; the last one is the rest, which may be negative.
+    lines: what had them, and how many; the last one is the rest, or, where sockets were given more than the interface
+        counted, what of it was delivered twice, as a negative number.
     """
 
     interface: str
@@ -44,7 +73,15 @@ class Account(NamedTuple):
 
 
 def _name(row: ShareRecord) -> str:
-    return row.who.name if row.who.kind == "application" else NOBODY[row.who.kind]
+    if row.who.kind == "application":
+        return row.who.name
+    if row.who.kind == "kernel":
+        return f"kernel: {_OF_THE_KERNEL.get(row.protocol) or _protocol(row.protocol)}"
+    return NOBODY[row.who.kind]
+
+
+def _protocol(number: int) -> str:
+    return PROTOCOLS.get(number, f"IP protocol {number}") if number else "other"
 
 
 DIMENSIONS: dict[str, Callable[[ShareRecord, dict[int, str]], str]] = {
@@ -55,9 +92,7 @@ DIMENSIONS: dict[str, Callable[[ShareRecord, dict[int, str]], str]] = {
     "container": lambda row, _: row.who.container,
     "pod": lambda row, _: row.who.pod,
     "scope": lambda row, _: SCOPES[row.scope] if row.scope < len(SCOPES) else str(row.scope),
-    "protocol": lambda row, _: (
-        PROTOCOLS.get(row.protocol, f"IP protocol {row.protocol}") if row.protocol else "other"
-    ),
+    "protocol": lambda row, _: _protocol(row.protocol),
     "family": lambda row, _: f"IPv{row.family}" if row.family else "other",
     "interface": lambda row, names: names[row.interface_id],
 }
@@ -87,33 +122,104 @@ def applications(
         period: whole quarters of an hour.
         by: keys of `DIMENSIONS`.
         overrides: what the configuration says of the machine's total.
-        patterns: of interface names; none is the machine's total.
+        patterns: of interface names; none is the machine's total, or every interface where they are told apart.
 
     Raises:
         NoDataError: nothing is recorded of applications then, or a pattern matches nothing.
     """
+    (rows,) = _told_apart(reader, list(period), by, overrides, patterns)
+    return rows
+
+
+def by_period(reader: LedgerReader, question: Question, by: Sequence[str]) -> Periods:
+    """The same in every period, by period; for `top`, the busiest rows of all days, the busiest first.
+
+    Args:
+        reader: the ledger.
+        question: periods and interfaces; what it says of rates is of no concern.
+        by: keys of `DIMENSIONS`.
+
+    Raises:
+        NoDataError: nothing is recorded of applications then, or a pattern matches nothing.
+        UsageError: the question makes no sense, or asks for less than quarters of an hour.
+    """
+    if question.kind in (ReportKind.MINUTE, ReportKind.FIVE_MINUTES):
+        raise UsageError(
+            f"there is no {question.kind} of applications: they are recorded by quarters of an hour",
+            hint="use hour or longer",
+        )
+    spans = [
+        Period(start_s // QUARTER_S * QUARTER_S, -(-end_s // QUARTER_S) * QUARTER_S)
+        for start_s, end_s in asked_periods(reader, question)
+    ]
+    edges = [span.start_s for span in spans] + [spans[-1].end_s]
+    found = _told_apart(reader, edges, by, question.overrides, question.patterns)
+    rows = [
+        PeriodRow(span.start_s, span.end_s, row.values, row.counters, row.share)
+        for span, own in zip(spans, found, strict=True)
+        for row in own
+    ]
+    if question.kind is ReportKind.TOP:
+        rows.sort(key=lambda row: -_bytes(row.counters))
+        rows = rows[: question.limit or DEFAULT_COUNTS[question.kind]]
+    return Periods(rows, edges[0], edges[-1])
+
+
+def _told_apart(
+    reader: LedgerReader,
+    edges: Sequence[int],
+    by: Sequence[str],
+    overrides: "Overrides",
+    patterns: Sequence[str],
+) -> list[list[Row]]:
+    """The rows of each period between two edges."""
     interfaces = reader.interfaces()
-    series = (
-        selection.by_name(interfaces, patterns) if patterns else [selection.machine(interfaces, overrides)]
-    )
-    ids = {number for one in series for number in one.ids}
-    shares = [row for row in _shares(reader, period) if row.interface_id in ids]
     names = {one.id: one.name for one in interfaces}
+    apart = "interface" in by
+    if patterns or apart:
+        series = selection.by_name(interfaces, patterns or ("*",))
+    else:
+        series = [selection.machine(interfaces, overrides)]
+    if not apart:
+        series = [selection.Series(None, tuple(sorted({number for one in series for number in one.ids})))]
+    shares = reader.shares_by_period(edges)
+    if not any(shares):
+        raise _nothing_recorded()
+    usage = reader.usage([one.ids for one in series], edges)
+    found = []
+    for n, records in enumerate(shares):
+        rows: list[Row] = []
+        for one, counted in zip(series, usage, strict=True):
+            total = Counters(*counted[n][:4])
+            own = [row for row in records if row.interface_id in one.ids]
+            rows += _rows(own, total, by, names, one.name)
+        rows.sort(key=lambda row: (-_bytes(row.counters), row.values))
+        found.append(rows)
+    return found
+
+
+def _rows(
+    records: Sequence[ShareRecord],
+    total: Counters,
+    by: Sequence[str],
+    names: dict[int, str],
+    interface: str | None,
+) -> list[Row]:
+    """Rows that add up to a total, the rest among them."""
     sums: dict[tuple[str, ...], Counters] = {}
-    for row in shares:
-        key = tuple(DIMENSIONS[one](row, names) for one in by)
-        sums[key] = sums.get(key, ZERO).plus(row.counters)
-    total = _usage(reader, sorted(ids), period)
-    rest = total.minus(_sum(row.counters for row in shares))
+    for record in records:
+        key = tuple(DIMENSIONS[one](record, names) for one in by)
+        sums[key] = sums.get(key, ZERO).plus(record.counters)
+    rest = total.minus(_sum(record.counters for record in records))
     if not rest.is_zero:
-        key = tuple(REST if one == "application" else "" for one in by)
+        known = {"application": REST, "interface": interface or ""}
+        key = tuple(known.get(one, "") for one in by)
         sums[key] = sums.get(key, ZERO).plus(rest)
-    ranked = sorted(sums.items(), key=lambda pair: (-_bytes(pair[1]), pair[0]))
-    return [Row(key, counters, _part(counters, total)) for key, counters in ranked]
+    return [Row(key, counters, _part(counters, total)) for key, counters in sums.items()]
 
 
 def reconcile(reader: LedgerReader, period: Period, patterns: Sequence[str] = ()) -> list[Account]:
-    """For each interface that counted anything: applications, the kernel, what was forwarded, and the rest.
+    """For each interface that counted anything: applications, the kernel, what was forwarded, and the rest of it.
 
     Raises:
         NoDataError: as `applications`.
@@ -132,18 +238,26 @@ def reconcile(reader: LedgerReader, period: Period, patterns: Sequence[str] = ()
         ]
         lines = [line for line in lines if not line[1].is_zero]
         rest = total.minus(_sum(counters for _, counters in lines))
-        found.append(Account(str(one.name), total, [*lines, (REST, rest)]))
+        lines.append((REST, Counters(*(max(number, 0) for number in rest))))
+        twice = Counters(*(min(number, 0) for number in rest))
+        if not twice.is_zero:
+            lines.append((TWICE, twice))
+        found.append(Account(str(one.name), total, lines))
     return found
 
 
 def _shares(reader: LedgerReader, period: Period) -> list[ShareRecord]:
     shares = reader.shares(*period)
     if not shares:
-        raise NoDataError(
-            "nothing is recorded of applications in the time asked for",
-            hint="record them with: netusage daemon --applications (Linux, as root)",
-        )
+        raise _nothing_recorded()
     return shares
+
+
+def _nothing_recorded() -> NoDataError:
+    return NoDataError(
+        "nothing is recorded of applications in the time asked for",
+        hint="what this machine can tell of them, and how to have more: netusage doctor",
+    )
 
 
 def _usage(reader: LedgerReader, ids: Sequence[int], period: Period) -> Counters:

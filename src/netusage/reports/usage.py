@@ -158,21 +158,36 @@ def report(reader: LedgerReader, question: Question) -> UsageReport:
         UsageError: the question makes no sense.
         NoDataError: nothing is recorded for it.
     """
+    spans = asked_periods(reader, question)
+    begun = _extent(reader)[0]
+    interfaces = reader.interfaces()
+    series = _series(interfaces, question)
+    if question.kind is ReportKind.TOP:
+        rows = _top_rows(reader, question, series, spans, begun)
+    else:
+        rows = _rows(reader, question, series, spans, begun)
+    rows = _with_rates(reader, question, rows, series, interfaces)
+    totals = [] if question.kind is ReportKind.TOP else _totals(rows)
+    return UsageReport(question, rows, totals, spans[0].start_s, spans[-1].end_s)
+
+
+def asked_periods(reader: LedgerReader, question: Question) -> list[Period]:
+    """The periods that a question is about, as far as there is a record.
+
+    Raises:
+        UsageError: the question makes no sense.
+        NoDataError: nothing is recorded for it.
+    """
     _check(question)
+    return _periods(question, _extent(reader))
+
+
+def _extent(reader: LedgerReader) -> tuple[int, int]:
     extent = reader.extent()
     if extent is None:
         hint = "let the recorder run for a minute; see it with: netusage"
         raise NoDataError(f"nothing has been recorded in the ledger {reader.path} yet", hint=hint)
-    interfaces = reader.interfaces()
-    series = _series(interfaces, question)
-    spans = _periods(question, extent)
-    if question.kind is ReportKind.TOP:
-        rows = _top_rows(reader, question, series, spans, extent[0])
-    else:
-        rows = _rows(reader, question, series, spans, extent[0])
-    rows = _with_rates(reader, question, rows, series, interfaces)
-    totals = [] if question.kind is ReportKind.TOP else _totals(rows)
-    return UsageReport(question, rows, totals, spans[0].start_s, spans[-1].end_s)
+    return extent
 
 
 def _check(question: Question) -> None:
