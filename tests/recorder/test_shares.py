@@ -18,6 +18,7 @@ class Replay:
 
     tier = "replay"
     frames = True
+    losses = 0
 
     def __init__(self, *, lasts=False, born=7):
         self.counts = {}
@@ -219,6 +220,46 @@ def test_what_is_stacked_is_handed_up_from_the_lowest_and_a_tunnel_hands_up_noth
     assert below(links) == {5: links[2], 6: links[5]}
     elsewhere = {2: epoch(2), 3: epoch(3, "macvlan", lower=2, lower_elsewhere=True)}
     assert below(elsewhere) == {}
+
+
+def fails(*_):
+    raise SourceError("the kernel tells no more")
+
+
+def test_a_source_that_fails_is_opened_again_and_counts_from_there(replay):
+    other, living = Replay(), {2: epoch()}
+    shares = begin(replay, other)
+    replay.count(100, 86, 50)
+    shares.collect(at(1), living)
+    replay.read = fails
+    other.count(100, 1000, 1000)
+    shares.collect(at(2), living)
+    assert replay.closed
+    other.count(100, 186, 50)
+    shares.collect(at(3), living)
+    assert had(shares) == {"app": Counters(300, 100, 2, 2)}
+    assert replay.said == ["the kernel tells no more; applications are told apart by replay again"]
+
+
+def test_where_none_can_be_opened_again_interfaces_are_recorded_alone_and_that_is_said(replay):
+    shares, living = begin(replay), {2: epoch()}
+    replay.count(100, 86, 50)
+    shares.collect(at(1), living)
+    replay.read = fails
+    for second in (2, 3):
+        shares.collect(at(second), living)
+    assert had(shares) == {"app": Counters(100, 50, 1, 1)}
+    assert shares.tier == ""
+    assert replay.said == ["the kernel refuses; interfaces are recorded without applications from now on"]
+    shares.close()
+
+
+def test_what_the_kernel_had_no_room_for_is_said(replay):
+    shares, living = begin(replay), {2: epoch()}
+    for losses in (0, 2, 2):
+        replay.losses = losses
+        shares.collect(at(losses), living)
+    assert replay.said == ["replay: the kernel had no room for what some applications had; it has no name"]
 
 
 def test_where_there_is_no_room_any_more_counting_begins_anew_and_misses_nothing(replay):

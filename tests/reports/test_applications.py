@@ -176,3 +176,23 @@ def test_the_time_is_widened_to_quarters_of_an_hour():
     assert whole_quarters(START_S, START_S + 900) == (START_S, START_S + 900)
     with pytest.raises(UsageError, match="ends before it begins"):
         whole_quarters(START_S, START_S)
+
+
+def test_hours_of_which_only_days_are_known_say_so(tmp_path):
+    path = tmp_path / "ledger.db"
+    with writing(path, quarters_kept_s=86400) as ledger:
+        eth0 = ledger.interface("eth0")
+        for day in range(5):
+            at_s = START_S + day * 86400 + 5 * 3600
+            ledger.count(eth0, at_s, 100, 0, 1, 0)
+            ledger.share(Part(at_s // 900 * 900, eth0, WEB, 3, 6, 4), Counters(100, 0, 1, 0))
+            ledger.commit(at_s + 3600)
+    with LedgerReader(str(path)) as reader:
+        now_s = START_S + 5 * 86400
+        hours, days = (
+            by_period(reader, Question(ReportKind(kind), UTC, now_s, since_s=START_S), ["application"])
+            for kind in ("hour", "day")
+        )
+    assert (hours.has_days, days.has_days) == (True, False)
+    for found in (hours, days):
+        assert sum(row.counters.rx_bytes for row in found.rows) == 500

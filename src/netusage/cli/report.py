@@ -184,7 +184,7 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
         )
     with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
         reader.on_progress(lambda: advance(0))
-        rows, start_s, end_s = by_period(reader, question, by)
+        rows, start_s, end_s, has_days = by_period(reader, question, by)
         told = shares.tiers(reader, start_s, end_s)
     settings = inv.settings.report
     with inv.output() as out:
@@ -202,8 +202,10 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
         if not is_for_people:
             for row in found:
                 del row["period"]
-        envelope = _envelope(question, start_s, end_s, path, told) | {"by": list(by)}
+        envelope = _envelope(question, start_s, end_s, path, told) | {"by": list(by), "has_days": has_days}
         render(inv.format, columns, found, envelope=envelope, context=context, stream=out)
+        if has_days and is_for_people:
+            out.write("\nSome of it is known by days only, and stands where each day begins.\n")
         shares.write_tiers(told, inv.format, out)
 
 

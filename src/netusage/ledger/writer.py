@@ -79,7 +79,8 @@ UPDATE interface SET last_seen_us = ?, up = ?, counted = ?, reason = ? WHERE id 
 """
 _MARK_RUN = """
 UPDATE run SET last_us = ?, last_boot_ns = ?, ended = ?, samples = ?, failed_samples = ?, late_samples = ?, commits = ?,
-  failed_commits = ?, commit_total_us = ?, commit_max_us = ?, events = ?, tier = ?
+  failed_commits = ?, commit_total_us = ?, commit_max_us = ?, events = ?,
+  tier = coalesce(nullif(?, ''), tier)
 WHERE id = ?
 """
 _MARK_BIRTHS = "UPDATE place SET newest_life = ? WHERE id = ? AND newest_life < ?"

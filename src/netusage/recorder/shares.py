@@ -61,12 +61,14 @@ class Shares:
         self._say = say
         self._shown = shown
         self.usage: dict[Who, Counters] = {}
+        self._source: Tier
         self._source, self._names = open_source(False)
         self._last: dict[Key, Count] = {}
         self._epochs: dict[int, Epoch] = {}
         self._below: dict[int, Epoch] = {}
         self._quarter = 0
         self._stays_full = False
+        self._losses = 0
         self._is_remembered = False  # the ledger knows counters of this life
         self._pending: dict[Part, Counters] = {}
         self._versions: set[tuple[Who, int, int]] = set()
@@ -107,12 +109,13 @@ class Shares:
             epoch = epochs.get(key.ifindex)
             known = counted.counters.get(key)
             went_on = epoch is not None and (epoch.row is not None or epoch.first == ZERO)
+            if epoch is None or not went_on:
+                self._last[key] = count
+                self._moved.add(key)
+                continue
             if known is not None:
                 self._last[key] = type(count)(*known)
-            elif not went_on:
-                self._last[key] = count
-            if went_on and epoch is not None:
-                self._add(key, count, epoch, since_us, at.wall_us)
+            self._add(key, count, epoch, since_us, at.wall_us)
 
     def close(self) -> None:
         """Read no more; may be called twice."""
@@ -137,6 +140,11 @@ class Shares:
         self._epochs = dict(epochs)  # of one that is gone there is nothing more the next time
         start_us = quarter * QUARTER_S * US
         self._take(known, start_us)
+        if self._source.losses > self._losses:
+            self._losses = self._source.losses
+            self._say(
+                f"{self._source.tier}: the kernel had no room for what some applications had; it has no name"
+            )
         if self._source.is_nearly_full() and not self._stays_full:
             self._begin_anew(known, start_us)
 
@@ -148,7 +156,26 @@ class Shares:
 
     def _own(self) -> "Iterator[tuple[Key, Count]]":
         """What was counted in the namespace whose interfaces are recorded."""
-        return (pair for pair in self._source.read().items() if pair[0].netns == self._netns)
+        try:
+            counts = self._source.read()
+        except SourceError as error:
+            counts = self._open_again(error)
+        return (pair for pair in counts.items() if pair[0].netns == self._netns)
+
+    def _open_again(self, error: SourceError) -> "dict[Key, Count]":
+        """What counted can count no more: begin from zero with another one, or do without."""
+        self._source.close()
+        self._last, self._moved, self._is_remembered, self._losses = {}, set(), False, 0
+        try:
+            self._source, self._names = self._open_source(True)
+            counts = self._source.read()
+        except SourceError as again:
+            self._source = _Nothing()
+            self._say(f"{again}; interfaces are recorded without applications from now on")
+            return {}
+        self._say(f"{error}; applications are told apart by {self._source.tier} again")
+        self._last = dict(counts)
+        return counts
 
     def _add(self, key: "Key", count: "Count", epoch: Epoch, start_us: int, end_us: int) -> None:
         """Note what a counter had since the last time, in [start, end), UTC microseconds."""
@@ -190,9 +217,8 @@ class Shares:
         self._take(epochs, quarter_us)
         self._source.close()
         self._source, self._names = source, names
+        self._moved, self._is_remembered, self._losses = set(), False, 0
         self._last = dict(self._own())
-        self._moved = set()
-        self._is_remembered = False
 
     def hand_over(self, batch: Batch) -> None:
         """Put everything since the last commit into a batch."""
@@ -203,9 +229,7 @@ class Shares:
             keys = self._moved if self._is_remembered else self._last
             counters: dict[tuple[int, ...], tuple[int, ...]] = {key: self._last[key] for key in keys}
             owners = {key.owner: self._names.who(key.owner) for key in keys}
-            if (
-                not self._is_remembered
-            ):  # that of nobody tells that this life is known, whatever it has counted
+            if not self._is_remembered:  # nobody's tells that this life is known, whatever it has counted
                 counters.setdefault((0, self._netns, 0, 0, 0, 0), (0,) * 8)
             batch.counted = Counted(self._source.born, not self._is_remembered, counters, owners)
 
@@ -217,6 +241,26 @@ class Shares:
     def start_over(self) -> None:
         """The ledger is a new one, which knows of no counters."""
         self._is_remembered = False
+
+
+class _Nothing:
+    """What is left when nothing counts by owner any more."""
+
+    tier = cgroups = ""
+    lasts = frames = False
+    born = losses = 0
+
+    def read(self) -> "dict[Key, Count]":
+        return {}
+
+    def owner(self, _number: int) -> None:
+        return None
+
+    def is_nearly_full(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
 
 
 # Kinds of links that hand on what the one below them received, as it is; it reaches a socket above them.

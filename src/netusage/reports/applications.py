@@ -53,11 +53,15 @@ class PeriodRow(NamedTuple):
 
 
 class Periods(NamedTuple):
-    """Rows of periods; the first one's start and the last one's end, UTC seconds."""
+    """Rows of periods; the first one's start and the last one's end, UTC seconds.
+
+    has_days: some of it is known by days only, and stands where each day begins, though periods are shorter.
+    """
 
     rows: list[PeriodRow]
     start_s: int
     end_s: int
+    has_days: bool
 
 
 class Account(NamedTuple):
@@ -127,7 +131,7 @@ def applications(
     Raises:
         NoDataError: nothing is recorded of applications then, or a pattern matches nothing.
     """
-    (rows,) = _told_apart(reader, list(period), by, overrides, patterns)
+    (rows,), _ = _told_apart(reader, list(period), by, overrides, patterns)
     return rows
 
 
@@ -153,7 +157,7 @@ def by_period(reader: LedgerReader, question: Question, by: Sequence[str]) -> Pe
         for start_s, end_s in asked_periods(reader, question)
     ]
     edges = [span.start_s for span in spans] + [spans[-1].end_s]
-    found = _told_apart(reader, edges, by, question.overrides, question.patterns)
+    found, longest = _told_apart(reader, edges, by, question.overrides, question.patterns)
     rows = [
         PeriodRow(span.start_s, span.end_s, row.values, row.counters, row.share)
         for span, own in zip(spans, found, strict=True)
@@ -162,7 +166,8 @@ def by_period(reader: LedgerReader, question: Question, by: Sequence[str]) -> Pe
     if question.kind is ReportKind.TOP:
         rows.sort(key=lambda row: -_bytes(row.counters))
         rows = rows[: question.limit or DEFAULT_COUNTS[question.kind]]
-    return Periods(rows, edges[0], edges[-1])
+    has_days = question.kind is ReportKind.HOUR and longest > QUARTER_S
+    return Periods(rows, edges[0], edges[-1], has_days)
 
 
 def _told_apart(
@@ -171,8 +176,8 @@ def _told_apart(
     by: Sequence[str],
     overrides: "Overrides",
     patterns: Sequence[str],
-) -> list[list[Row]]:
-    """The rows of each period between two edges."""
+) -> tuple[list[list[Row]], int]:
+    """The rows of each period between two edges, and the longest stretch of which no more is known, in seconds."""
     interfaces = reader.interfaces()
     names = {one.id: one.name for one in interfaces}
     apart = "interface" in by
@@ -195,7 +200,7 @@ def _told_apart(
             rows += _rows(own, total, by, names, one.name)
         rows.sort(key=lambda row: (-_bytes(row.counters), row.values))
         found.append(rows)
-    return found
+    return found, max(record.seconds for records in shares for record in records)
 
 
 def _rows(

@@ -13,6 +13,7 @@ class Tier(Protocol):
         lasts: it counts on when this process has ended, and is found again by the next one.
         born: tells this life of its counters, which began at zero, from any other.
         frames: sent bytes are those of whole frames; else those from the network layer's header on, as received ones are.
+        losses: how often there was no room, so that bytes are nobody's, or without a name.
         cgroups: a path of the root of the unified cgroup tree, for as long as this is open; "" where it cannot be seen.
     """
 
@@ -30,8 +31,15 @@ class Tier(Protocol):
     @property
     def frames(self) -> bool: ...  # noqa: D102
 
+    @property
+    def losses(self) -> int: ...  # noqa: D102
+
     def read(self) -> dict[Key, Count]:
-        """Everything that was counted so far; counters only grow."""
+        """Everything that was counted so far; counters only grow.
+
+        Raises:
+            SourceError: it can count no more.
+        """
         ...
 
     def owner(self, number: int) -> Owner | None:

@@ -166,6 +166,12 @@ class KernelApplications:
         """Tells this life of the counters, which began at zero, from any other."""
         return self.state().born
 
+    @property
+    def losses(self) -> int:
+        """Packets and owners for which there was no room, so that they have no name."""
+        state = self.state()
+        return state.overflows + state.nameless
+
     def state(self) -> State:
         """What the programs say of themselves."""
         return State(*_STATE.unpack_from(self._state))
