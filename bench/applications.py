@@ -142,7 +142,16 @@ def watched(by: str, directory: Path) -> Iterator[subprocess.Popen | None]:
         return
     if by == "netusage":
         ledger = directory / "usage.db"
-        command = [sys.executable, "-m", "netusage", "daemon", "--applications", "--db", str(ledger)]
+        command = [
+            sys.executable,
+            "-m",
+            "netusage",
+            "daemon",
+            "--applications",
+            "kernel",
+            "--db",
+            str(ledger),
+        ]
     else:
         command = ["nethogs", "-t", "-d", "1", "-v", "2", INTERFACE]
     out = directory / f"{by}.out"
@@ -271,7 +280,7 @@ def measure(place: lab.Place) -> Result:
     found = lab.run("applications.py", "--rounds", str(rounds), "--seconds", str(seconds), namespaces=True)
     result = Result(
         "Applications",
-        f"Throughput over a veth pair while nobody watches, while `netusage daemon --applications` does, and nethogs "
+        f"Throughput over a veth pair while nobody watches, while `netusage daemon --applications kernel` does, and nethogs "
         f"(as it is, once a second); medians of {rounds} rounds, order rotated. Both ends run on the same processors.",
         ["traffic", *WATCHERS, "netusage ÷ nobody", "nethogs ÷ nobody"],
     )

@@ -46,6 +46,7 @@ def environment() -> dict[str, str]:
         "PYTHONPATH": str(SOURCES),
         "PATH": search_path(),
         "LC_ALL": "C.UTF-8",
+        "NETUSAGE_RECORDER_PINS": "off",  # nothing stays in the kernel
     }
 
 
@@ -271,13 +272,15 @@ def vnstat_configuration(directory: Path, database: Path) -> Path:
 
 @contextlib.contextmanager
 def daemons(directory: Path) -> Iterator[tuple[Daemon, Daemon]]:
-    """`netusage daemon` and `vnstatd`, both as they are when nothing is configured, each on a file in `directory`."""
+    """`netusage daemon`, of interfaces only as vnstat is, and `vnstatd`, else as they are when nothing is configured."""
     need("vnstatd")
     configuration = vnstat_configuration(directory, directory / "vnstat")
     commands = {
         "netusage": [
             *netusage(),
             "daemon",
+            "--applications",
+            "off",
             "--db",
             str(directory / "netusage.db"),
             *no_configuration(directory),

@@ -84,7 +84,8 @@ def measure(place: lab.Place) -> Result:
     found = lab.run("recorder.py", *chosen, namespaces=True)
     result = Result(
         "Recording",
-        f"`netusage daemon` and `vnstatd`, each as it is when nothing is configured, at the same time in one namespace with "
+        f"`netusage daemon --applications off`, since vnstat knows of interfaces only, and `vnstatd` as it is when nothing is "
+        f"configured, at the same time in one namespace with "
         f"{INTERFACES} interfaces (veth): CPU time, user and system, of all their threads. netusage takes a sample every second "
         f"and commits every 10; vnstatd: {found['poll']}.",
         [

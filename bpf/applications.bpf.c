@@ -130,10 +130,20 @@ static __noinline __u64 owner_of(struct task_struct *task, struct owner *owner)
     return number_of(hash);
 }
 
+static __always_inline struct kernfs_node *above(struct kernfs_node *node)
+{
+    struct kernfs_node___since_6_15 *newer = (void *)node;
+
+    if (bpf_core_field_exists(newer->__parent))
+        return BPF_CORE_READ(newer, __parent);
+    return BPF_CORE_READ(node, parent);
+}
+
 /* Note an owner under its number, the first time that it is met. */
 static __noinline int describe(__u64 number, struct task_struct *task, struct owner *owner)
 {
     struct dentry *dentry = BPF_CORE_READ(task, mm, exe_file, f_path.dentry);
+    struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
 
     if (!owner)
         return 0;
@@ -141,6 +151,11 @@ static __noinline int describe(__u64 number, struct task_struct *task, struct ow
         owner->path[n][0] = 0;
         bpf_probe_read_kernel_str(owner->path[n], PART_LENGTH, BPF_CORE_READ(dentry, d_name.name));
         dentry = BPF_CORE_READ(dentry, d_parent);
+    }
+    for (int n = 0; n < CGROUP_PARTS; n++) {
+        owner->cgroup_path[n][0] = 0;
+        bpf_probe_read_kernel_str(owner->cgroup_path[n], CGROUP_LENGTH, BPF_CORE_READ(node, name));
+        node = above(node);
     }
     note(number, owner);
     return 0;

@@ -39,7 +39,12 @@ struct cred {
     kuid_t uid;
 };
 struct kernfs_node {
+    const char *name;
     __u64 id;
+    struct kernfs_node *parent;
+};
+struct kernfs_node___since_6_15 {
+    struct kernfs_node *__parent;
 };
 struct cgroup {
     struct kernfs_node *kn;

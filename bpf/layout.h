@@ -35,6 +35,8 @@ struct counter {
 #define PATH_PARTS 8
 #define PART_LENGTH 48
 #define SCRIPT_LENGTH 256
+#define CGROUP_PARTS 5
+#define CGROUP_LENGTH 96
 
 struct owner {
     __u64 exe_inode;
@@ -44,6 +46,7 @@ struct owner {
     char comm[16];                            /* of the thread group's leader; before queueing, of the thread */
     char script[SCRIPT_LENGTH];               /* of an interpreter: the first argument that is no option */
     char path[PATH_PARTS][PART_LENGTH];       /* of the executable, the last part first */
+    char cgroup_path[CGROUP_PARTS][CGROUP_LENGTH]; /* likewise; before queueing it is not known */
 };
 
 struct state {

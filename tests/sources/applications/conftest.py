@@ -203,10 +203,11 @@ def cgroup():
 
     yield make
     for path in made:
-        until(lambda path=path: _is_removed(path), f"{path} to be empty")
+        until(lambda path=path: is_removed(path), f"{path} to be empty")
 
 
-def _is_removed(path):
+def is_removed(path):
+    """Remove a cgroup if nothing is in it any more."""
     try:
         os.rmdir(path)
     except OSError:

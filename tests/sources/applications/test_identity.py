@@ -44,13 +44,21 @@ def test_the_number_of_a_user_without_a_name_is_shown(tree):
 
 
 def test_a_cgroup_that_appears_later_is_found_and_one_that_is_gone_has_no_unit(tree):
-    identities = Identities(str(tree))
+    seconds = [0.0]
+    identities = Identities(str(tree), clock=lambda: seconds[0])
     assert identities.of(owner(cgroup=3)).unit == Unit()
     (tree / "late.service").mkdir()
     number = (tree / "late.service").stat().st_ino
+    assert identities.of(owner(cgroup=number)).unit == Unit()  # the tree is not gone through again at once
+    seconds[0] = 1.0
     assert identities.of(owner(cgroup=number)).unit == Unit("late.service")
     (tree / "late.service").rmdir()
     assert identities.of(owner(cgroup=number)).unit == Unit("late.service")  # it was seen
+
+
+def test_the_cgroup_that_the_kernel_noted_tells_the_unit_when_it_is_gone(tree):
+    gone = owner(cgroup=3)._replace(cgroup_path="/system.slice/backup.service")
+    assert Identities(str(tree)).of(gone).unit == Unit("backup.service")
 
 
 @pytest.fixture

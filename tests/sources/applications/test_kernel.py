@@ -18,6 +18,7 @@ from sources.applications.conftest import (
     SYN,
     Lab,
     enter,
+    is_removed,
     name_of,
     talk,
     with_ipv6,
@@ -28,7 +29,9 @@ from support.patience import until
 from netusage.errors import SourceError
 from netusage.sources.applications import bpf
 from netusage.sources.applications.counts import Scope
+from netusage.sources.applications.identity import Identities
 from netusage.sources.applications.kernel import KernelApplications
+from netusage.sources.applications.names import Unit
 
 pytestmark = [pytest.mark.system, pytest.mark.root]
 
@@ -351,6 +354,24 @@ def test_users_cgroups_and_scripts_tell_owners_apart(lab, programs, cgroup):
     }
     assert found == {("a.py", 0, False), ("a.py", 1000, False), ("a.py", 0, True), ("b.py", 0, False)}
     assert lab.account(programs, lab.left) == {"a.py": (0, 3 * 142), "b.py": (0, 142)}
+
+
+def test_a_container_that_is_gone_is_known_by_the_name_that_its_cgroup_had(lab, programs, cgroup):
+    code = """
+        import socket
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(bytes(100), ("10.9.0.2", 5000))
+    """
+    receiver = lab.right.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("10.9.0.2", 5000))
+    inner = os.path.join(cgroup("outer"), f"docker-{'ab' * 32}.scope")
+    os.mkdir(inner)
+    try:
+        lab.run(lab.left, "inside.py", code, preexec_fn=lambda: enter(inner))
+    finally:
+        until(lambda: is_removed(inner), "the container's cgroup to be empty")
+    cookie = lab.cookies[lab.left.name]
+    (owner,) = [programs.owner(key.owner) for key in programs.read() if key.netns == cookie]
+    assert Identities(programs.cgroups).of(owner).unit == Unit(container="docker abababababab")
 
 
 def test_an_address_tells_how_far_away_the_other_end_is(lab, programs):

@@ -73,6 +73,7 @@ class Owner(NamedTuple):
     script: what an interpreter runs, as on its command line; "" for other programs.
     path: the executable's, or the end of it; "" where the kernel does not tell: then all that is known is `comm`, the
         name of a thread, and there is no script either.
+    cgroup_path: the cgroup's below the root of the tree, or the end of it; "" where it was not noted.
     """
 
     exe_inode: int
@@ -83,3 +84,4 @@ class Owner(NamedTuple):
     comm: str
     script: str
     path: str
+    cgroup_path: str = ""

@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from netusage.sources.applications.counts import Owner
 from netusage.sources.applications.names import Application, Unit, application_of, script_of, unit_of
 
+_WALKS_APART = 1.0  # seconds, through the whole tree of cgroups: it may have thousands
 _COMM = 15  # bytes of a name: TASK_COMM_LEN - 1
 
 
@@ -31,13 +34,18 @@ class Identities:
     Args:
         cgroups: the root of the unified cgroup tree.
         proc: where the kernel shows processes.
+        clock: a monotonic time in seconds.
     """
 
-    def __init__(self, cgroups: str, proc: str = "/proc") -> None:
+    def __init__(
+        self, cgroups: str, proc: str = "/proc", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._root = cgroups
         self._proc = proc
         self._cgroups: dict[int, str] = {}
         self._users: dict[int, str] = {}
+        self._clock = clock
+        self._walked_at = -_WALKS_APART
 
     def of(self, owner: Owner) -> Identity:
         """Who an owner is, as far as can be known now; ask early, while its process lives."""
@@ -104,8 +112,8 @@ class Identities:
         return self._users[uid]
 
     def _cgroup(self, owner: Owner) -> str:
-        """The path of its cgroup below the root; "" where it is gone."""
-        known = self._cgroups.get(owner.cgroup)
+        """The path of its cgroup below the root, or the end of it; "" where nobody noted it and it is gone."""
+        known = owner.cgroup_path or self._cgroups.get(owner.cgroup)
         if known is not None:
             return known
         with (
@@ -115,6 +123,9 @@ class Identities:
             for line in file:
                 if line.startswith("0::") and self._number(line[3:].rstrip("\n")) == owner.cgroup:
                     return self._note(owner.cgroup, line[3:].rstrip("\n"))
+        if self._clock() - self._walked_at < _WALKS_APART:
+            return ""
+        self._walked_at = self._clock()
         for directory, _, _ in os.walk(self._root):
             path = directory[len(self._root.rstrip("/")) :] or "/"
             with contextlib.suppress(OSError):

@@ -25,7 +25,8 @@ _KEY = struct.Struct("=QQIBBBB")
 _COUNTER = struct.Struct("=8Q")
 _STATE = struct.Struct("=5Q")
 _PATH_PARTS, _PART_LENGTH = 8, 48
-_OWNER = struct.Struct(f"=QQIII4x16s256s{_PATH_PARTS * _PART_LENGTH}s")
+_CGROUP_PARTS, _CGROUP_LENGTH = 5, 96
+_OWNER = struct.Struct(f"=QQIII4x16s256s{_PATH_PARTS * _PART_LENGTH}s{_CGROUP_PARTS * _CGROUP_LENGTH}s")
 _SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h, since Linux 5.14
 
 
@@ -216,8 +217,19 @@ class KernelApplications:
         raw = bpf.lookup(self._maps["owners"], struct.pack("=Q", number), _OWNER.size)
         if raw is None:
             return None
-        inode, cgroup, device, uid, tgid, comm, script, path = _OWNER.unpack(raw)
-        return Owner(inode, cgroup, device, uid, tgid, _text(comm), _text(script), _path(path))
+        inode, cgroup, device, uid, tgid, comm, script, path, cgroups_ = _OWNER.unpack(raw)
+        cgroup_path = _path(cgroups_, _CGROUP_LENGTH) or ("/" if self.frames else "")
+        return Owner(
+            inode,
+            cgroup,
+            device,
+            uid,
+            tgid,
+            _text(comm),
+            _text(script),
+            _path(path, _PART_LENGTH),
+            cgroup_path,
+        )
 
 
 def _hint(error: OSError, pins: str | None, *, before_queueing: bool) -> str:
@@ -238,9 +250,12 @@ def _text(raw: bytes) -> str:
     return os.fsdecode(raw.partition(b"\0")[0])
 
 
-def _path(raw: bytes) -> str:
-    """A path of its parts, the last one first, the root's name a slash; "" where there are none."""
-    parts = [_text(raw[at : at + _PART_LENGTH]) for at in range(0, len(raw), _PART_LENGTH)]
+def _path(raw: bytes, length: int) -> str:
+    """A path of its parts, each of so many bytes, the last one first; the root's name is a slash, or nothing.
+
+    "" where there are no parts.
+    """
+    parts = [_text(raw[at : at + length]) for at in range(0, len(raw), length)]
     found: list[str] = []
     if not parts[0]:
         return ""
