@@ -18,7 +18,7 @@ class Replay:
 
     tier = "replay"
     frames = True
-    losses = 0
+    losses = looks = 0
 
     def __init__(self, *, lasts=False, born=7):
         self.counts = {}
@@ -26,6 +26,9 @@ class Replay:
         self.said = []
         self.lasts, self.born = lasts, born
         self.told = {}
+
+    def look(self):
+        self.looks = self.looks + 1
 
     def is_nearly_full(self):
         return self.full
@@ -239,6 +242,17 @@ def test_a_source_that_fails_is_opened_again_and_counts_from_there(replay):
     shares.collect(at(3), living)
     assert had(shares) == {"app": Counters(300, 100, 2, 2)}
     assert replay.said == ["the kernel tells no more; applications are told apart by replay again"]
+
+
+def test_a_source_that_fails_while_it_looks_is_opened_again_as_well(replay):
+    other = Replay()
+    shares = begin(replay, other)
+    shares.look()
+    assert replay.looks == 1
+    replay.look = fails
+    shares.look()
+    shares.look()
+    assert (replay.closed, other.looks) == (True, 1)
 
 
 def test_where_none_can_be_opened_again_interfaces_are_recorded_alone_and_that_is_said(replay):

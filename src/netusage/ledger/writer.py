@@ -119,7 +119,7 @@ class LedgerWriter:
         now_us: int,
         source: str,
         minutes_kept_s: int = 35 * 86400,
-        other_below_ppm: int = 100,
+        other_below_ppm: int = 10,
         quarters_kept_s: int = 400 * 86400,
         day_of: DayOf = utc_day,
     ) -> None:

@@ -209,8 +209,10 @@ class Recorder:
             self._try_reopen()
             return at
         self._relieved("source", "the counters can be read again")
-        if self._shares is not None and self._shares.is_due(at.wall_us):
-            self._shares.collect(at.wall_us, self._meter.epochs())
+        if self._shares is not None:
+            self._shares.look()
+            if self._shares.is_due(at.wall_us):
+                self._shares.collect(at.wall_us, self._meter.epochs())
         return at
 
     def _fileno(self) -> int | None:

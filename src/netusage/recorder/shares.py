@@ -121,6 +121,13 @@ class Shares:
         """Read no more; may be called twice."""
         self._source.close()
 
+    def look(self) -> None:
+        """Let the source see who is there; to be called once a second."""
+        try:
+            self._source.look()
+        except SourceError as error:
+            self._open_again(error)
+
     def is_due(self, wall_us: int) -> bool:
         """Whether a quarter of an hour has ended since the last look: what was counted until now belongs to it."""
         return _quarter_of(wall_us) != self._quarter
@@ -249,6 +256,9 @@ class _Nothing:
     tier = cgroups = ""
     lasts = frames = False
     born = losses = 0
+
+    def look(self) -> None:
+        pass
 
     def read(self) -> "dict[Key, Count]":
         return {}

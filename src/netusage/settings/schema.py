@@ -65,7 +65,7 @@ class RecorderSettings:
         "that a killed one misses nothing; off: nowhere.",
     )
     other_below_ppm: int = _key(
-        100,
+        10,
         "Millionths of what an interface has in a day: applications with less become one, called other, when the day "
         "is over; 0 keeps all of them.",
         low=0,

@@ -34,6 +34,14 @@ class Tier(Protocol):
     @property
     def losses(self) -> int: ...  # noqa: D102
 
+    def look(self) -> None:
+        """See what will not be there any more when `read` is called; cheap, to be called once a second.
+
+        Raises:
+            SourceError: it can count no more.
+        """
+        ...
+
     def read(self) -> dict[Key, Count]:
         """Everything that was counted so far; counters only grow.
 

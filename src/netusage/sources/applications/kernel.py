@@ -167,6 +167,9 @@ class KernelApplications:
         """Tells this life of the counters, which began at zero, from any other."""
         return self.state().born
 
+    def look(self) -> None:
+        """Nothing has to be seen in time: the kernel notes who owners are."""
+
     @property
     def losses(self) -> int:
         """Packets and owners for which there was no room, so that they have no name."""

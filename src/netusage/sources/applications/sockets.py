@@ -144,8 +144,8 @@ class SocketApplications:
         """Who an owner is; None for UNNAMED: what was seen only when it ended, too late to tell."""
         return self._owners.get(number)
 
-    def read(self) -> dict[Key, Count]:
-        """Everything that was counted since this was made; asks for living sockets once a second at the most.
+    def look(self) -> None:
+        """Ask for living sockets, once a second at the most: an owner is known of those that were seen living.
 
         Raises:
             SourceError: the kernel refused, or its answer makes no sense; this is over then.
@@ -157,6 +157,14 @@ class SocketApplications:
         if self._lost or now - self._dumped_at >= _EVERY:
             self._dumped_at = now
             self._count_living()
+
+    def read(self) -> dict[Key, Count]:
+        """Everything that was counted since this was made, after a `look`.
+
+        Raises:
+            SourceError: as `look`.
+        """
+        self.look()
         with self._lock:
             return {
                 key: Count(both[0], both[1], 0, 0, 0, 0, 0, 0)
