@@ -16,7 +16,8 @@ struct ownership {
     __u64 cached; /* see `way_of` */
     __u64 netns;
     __u64 user;   /* who used it last, see `running` */
-    __u64 is_part; /* of an MPTCP connection: the kernel made it, and the whole has the owner */
+    __u32 is_stream;
+    __u32 is_part; /* of an MPTCP connection: the kernel made it, and the whole has the owner */
 };
 
 #include "counting.h"
@@ -25,7 +26,22 @@ struct ownership {
 
 #define AF_INET 2
 #define AF_INET6 10
+#define TIME_WAIT 6 /* states of TCP sockets that are no whole ones, include/net/tcp_states.h */
+#define NEW_SYN_RECV 12
 #define SMALLEST_DIVIDED 216 /* bytes: two parts of the least that a path takes, RFC 879 and 1191 */
+
+/* Owners of processes that were met lately: finding out takes as long as a dozen packets. A process is told from all
+ * others by when it began, and may have another owner after an exec, in another cgroup and as another user. */
+struct process {
+    __u64 began, execs, cgroup;
+    __u32 uid, tgid;
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 4096);
+    __type(key, struct process);
+    __type(value, __u64);
+} met SEC(".maps");
 
 /* ---- Owners ------------------------------------------------------------------------------------------------- */
 
@@ -174,12 +190,33 @@ static __always_inline __u64 known_owner_of(struct task_struct *task)
     return number;
 }
 
-/* The running process and program: another number after an exec, which keeps the process's. */
+/* The running process and program: a number that no other process has, and another one after an exec. */
 static __always_inline __u64 running(void)
 {
-    struct task_struct *task = bpf_get_current_task_btf();
+    struct task_struct *leader = bpf_get_current_task_btf()->group_leader;
 
-    return bpf_get_current_pid_tgid() >> 32 | task->group_leader->self_exec_id << 32;
+    return leader->start_boottime ^ leader->self_exec_id << 52;
+}
+
+/* The running process's owner. */
+static __always_inline __u64 current_owner(void)
+{
+    struct task_struct *task = bpf_get_current_task_btf(), *leader = task->group_leader;
+    struct process process = {
+        .began = leader->start_boottime,
+        .execs = leader->self_exec_id,
+        .cgroup = task->cgroups->dfl_cgrp->kn->id,
+        .uid = task->cred->uid.val,
+        .tgid = task->tgid,
+    };
+    __u64 *known = bpf_map_lookup_elem(&met, &process);
+
+    if (known)
+        return *known;
+    __u64 owner = known_owner_of(task);
+    if (owner)
+        bpf_map_update_elem(&met, &process, &owner, BPF_ANY);
+    return owner;
 }
 
 SEC("cgroup/sock_create")
@@ -191,17 +228,49 @@ int made(struct bpf_sock *sock)
         without_storage();
         return 1;
     }
-    own->owner = known_owner_of((void *)bpf_get_current_task());
+    own->owner = current_owner();
     own->user = own->owner ? running() : 0;
+    own->is_stream = sock->type == SOCK_STREAM;
     own->netns = bpf_get_netns_cookie(sock);
     return 1;
+}
+
+#ifndef OLDER_KERNELS
+
+/* Which socket was used last of those that have a place together: its inode's number, which no other socket gets for
+ * long, and in the lowest 16 bits how often it was. */
+#define RECENT 4096
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, RECENT);
+    __type(key, __u32);
+    __type(value, __u64);
+} recent SEC(".maps");
+
+/* Whether a socket has been used so often that another look at who uses it can wait: the first uses are all looked at,
+ * then one of sixteen. */
+#define LOOKED_AT 32
+static __always_inline int can_wait(struct sock *sock)
+{
+    __u64 inode = sock->sk_socket->file->f_inode->i_ino;
+    __u32 place = inode % RECENT;
+    __u64 *last = bpf_map_lookup_elem(&recent, &place);
+
+    if (!last || !inode)
+        return 0;
+    __u64 times = *last >> 16 == inode ? (*last & 0xffff) + 1 : 1;
+    if (times > 0xffff)
+        times = LOOKED_AT;
+    *(volatile __u64 *)last = inode << 16 | times;
+    return times > LOOKED_AT && times % 16;
 }
 
 /* Sockets are passed on: to children, by a service manager, as messages. Who uses one has it. */
 static __always_inline int used(struct sock *sock)
 {
+    if (can_wait(sock))
+        return 0;
     __u16 family = sock->__sk_common.skc_family;
-    __u64 user = running();
 
     if (family != AF_INET && family != AF_INET6)
         return 0;
@@ -210,10 +279,12 @@ static __always_inline int used(struct sock *sock)
         without_storage();
         return 0;
     }
+    __u64 user = running();
     if (own->user == user)
         return 0;
     own->netns = sock->__sk_common.skc_net.net->net_cookie;
-    __u64 owner = known_owner_of((void *)bpf_get_current_task());
+    own->is_stream = sock->sk_type == SOCK_STREAM;
+    __u64 owner = current_owner();
     if (!owner)
         return 0;
     if (own->owner != owner) {
@@ -235,6 +306,8 @@ int received(__u64 *arguments)
 {
     return used((struct sock *)arguments[0]);
 }
+
+#endif
 
 /* Gives sockets an owner that were there before the programs; run once, after the others are attached. */
 SEC("iter/task_file")
@@ -262,11 +335,14 @@ int found(struct bpf_iter__task_file *ctx)
     if (own->owner)
         return 0;
     own->netns = sock->__sk_common.skc_net.net->net_cookie;
+    own->is_stream = sock->sk_type == SOCK_STREAM;
     own->owner = known_owner_of(task);
     return 0;
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------------------- */
+
+#ifndef OLDER_KERNELS
 
 /* The kernel makes the TCP sockets of an MPTCP connection by itself. Each is given the owner of the whole when it
  * receives something; what it sent before, its first SYN, is the kernel's. */
@@ -285,10 +361,12 @@ static __always_inline struct ownership *part_of_mptcp(struct bpf_sock *sock, st
         own->owner = known->owner;
         own->cached = 0;
     }
-    own->is_part = 1;
+    own->is_part = own->is_stream = 1;
     own->netns = known->netns;
     return own;
 }
+
+#endif
 
 SEC("cgroup_skb/ingress")
 int ingress(struct __sk_buff *packet)
@@ -298,14 +376,27 @@ int ingress(struct __sk_buff *packet)
     struct key key = {.ifindex = packet->ifindex, .used = 1};
 
     if (sock)
-        sock = bpf_sk_fullsock(sock);
-    if (sock) {
         own = bpf_sk_storage_get(&sockets, sock, 0, 0);
-        if (!own || own->is_part)
+#ifndef OLDER_KERNELS
+    if (sock && (!own || own->is_part)) {
+        sock = bpf_sk_fullsock(sock);
+        if (sock)
             own = part_of_mptcp(sock, own);
     }
+#endif
     key.netns = namespace_of(packet, own);
-    return count(packet, &key, own, sock && sock->type == SOCK_STREAM, 0);
+    return count(packet, &key, own, own && own->is_stream, 0);
+}
+
+/* Whose a packet is that is sent by no socket of an owner's. */
+static __always_inline __u64 of_no_owner(const struct sk_buff *packet, const struct net_device *device, struct sock *sock)
+{
+    if (packet->skb_iif && packet->skb_iif != device->ifindex)
+        return FORWARDED;
+    if (!sock)
+        return KERNEL;
+    __u8 state = sock->__sk_common.skc_state;
+    return state == TIME_WAIT || state == NEW_SYN_RECV || sock->sk_type == SOCK_RAW ? KERNEL : KERNEL_SOCKETS;
 }
 
 SEC("tp_btf/net_dev_start_xmit")
@@ -322,8 +413,8 @@ int transmit(__u64 *arguments)
 
     if (sock)
         own = bpf_sk_storage_get(&sockets, sock, 0, 0);
-    if (!own && packet->skb_iif && packet->skb_iif != device->ifindex)
-        key.owner = FORWARDED;
+    if (!own)
+        key.owner = of_no_owner(packet, device, sock);
     __u32 length = packet->len;
     __u16 segments = 0;
     if (length >= SMALLEST_DIVIDED) {
@@ -345,7 +436,13 @@ int transmit(__u64 *arguments)
         } else {
             key.scope = LINK;
         }
-        slot = slot_of_packet(own, &key, own && sock->sk_type == SOCK_STREAM);
+        if (key.owner == KERNEL && !own && key.protocol == TCP) {
+            __u8 flags = 0;
+            bpf_probe_read_kernel(&flags, 1, network + headers + 13);
+            if (flags & RESET)
+                key.owner = RESETS;
+        }
+        slot = slot_of_packet(own, &key, own && own->is_stream);
     }
     struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
     if (!counter)

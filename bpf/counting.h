@@ -15,6 +15,7 @@
 #define ETHERNET_IPV6 0x86dd
 #define TCP 6
 #define UDP 17
+#define RESET 4 /* a flag of TCP */
 #define LARGEST_TAKEN (65536 - 14 - 1) /* bytes that a device takes of a packet to divide, unless gso_max_size is set */
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -277,6 +278,12 @@ static __always_inline int count(struct __sk_buff *packet, struct key *key, stru
             key->family = 6;
             if ((void *)(ip + 1) <= end)
                 headers = read_ipv6(key, ip, is_sent ? ip->to : ip->from);
+        }
+        if (is_sent && !own && key->owner == KERNEL && key->protocol == TCP) {
+            __u8 flags = 0;
+            bpf_skb_load_bytes(packet, headers + 13, &flags, 1);
+            if (flags & RESET)
+                key->owner = RESETS;
         }
         slot = slot_of_packet(own, key, is_stream);
     }

@@ -57,7 +57,7 @@ struct task_struct {
     struct mm_struct *mm;
     const struct cred *cred;
     struct css_set *cgroups;
-    __u64 self_exec_id;
+    __u64 self_exec_id, start_boottime;
     int tgid;
     char comm[16];
 };
@@ -70,14 +70,18 @@ typedef struct {
 } possible_net_t;
 struct sock_common {
     unsigned short skc_family;
+    unsigned char skc_state;
     possible_net_t skc_net;
 };
+struct socket;
 struct sock {
     struct sock_common __sk_common;
     __u16 sk_type;
+    struct socket *sk_socket;
 };
 struct mptcp_sock;
 struct socket {
+    struct file *file;
     struct sock *sk;
 };
 struct net_device {

@@ -10,6 +10,8 @@
 #define KERNEL 0
 #define FORWARDED 1
 #define UNNAMED 2
+#define RESETS 3          /* of TCP, which the kernel sends for sockets that are not there */
+#define KERNEL_SOCKETS 4
 #define FIRST_OWNER 16
 
 enum scope { LOOPBACK, LAN, LINK, INTERNET };

@@ -173,8 +173,9 @@ class Gap(NamedTuple):
 class Who(NamedTuple):
     """Whose bytes: a row of the table `application`.
 
-    kind: "application"; else nobody's: "kernel", "forwarded", or "unnamed" where the name was not to be had.
-    name, path: of the program or script. user: a name. unit: of systemd. container, pod: as people name them.
+    kind: "application"; else nobody's: "kernel", "forwarded", or "unnamed" where the name was not to be had; "other" is
+        many applications together.
+    name, path: of the program or script, or what it is that the kernel sent. user: a name. unit: of systemd. container, pod: as people name them.
     """
 
     kind: str

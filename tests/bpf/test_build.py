@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "bpf"
-NAMES = ("applications", "before_queueing")
+NAMES = ("applications", "before_queueing", "older_kernels")
 
 
 @pytest.fixture(scope="module")

@@ -152,8 +152,8 @@ def test_a_report_tells_applications_apart_in_each_period_for_people(capsys, pat
     head, *lines = out.splitlines()
     assert head.split() == ["Day", "Application", "User", "Received", "Sent", "Total", "Share"]
     assert [line.split("  ")[0] for line in lines[:3]] == ["2026-03-10"] * 3
-    assert [words for line in lines[:3] for words in ("b.py", "unattributed", "kernel: TCP without a socket") if words in line] == [
-        "b.py", "unattributed", "kernel: TCP without a socket"
+    assert [words for line in lines[:3] for words in ("b.py", "unattributed", "kernel: beginnings and ends of TCP connections") if words in line] == [
+        "b.py", "unattributed", "kernel: beginnings and ends of TCP connections"
     ]  # fmt: skip
     assert "\x1b" not in out
     assert lines[-1] == "Applications are told apart by: kernel"

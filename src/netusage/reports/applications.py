@@ -25,7 +25,7 @@ NOBODY = {
 REST = "unattributed"
 TWICE = "delivered twice"
 # what the kernel sends by itself, by protocol
-_OF_THE_KERNEL = {0: "ARP and the like", 6: "TCP without a socket"}
+_OF_THE_KERNEL = {0: "ARP and the like", 6: "beginnings and ends of TCP connections"}
 
 
 class Row(NamedTuple):
@@ -80,7 +80,7 @@ def _name(row: ShareRecord) -> str:
     if row.who.kind == "application":
         return row.who.name
     if row.who.kind == "kernel":
-        return f"kernel: {_OF_THE_KERNEL.get(row.protocol) or _protocol(row.protocol)}"
+        return f"kernel: {row.who.name or _OF_THE_KERNEL.get(row.protocol) or _protocol(row.protocol)}"
     return NOBODY[row.who.kind]
 
 

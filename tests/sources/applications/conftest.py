@@ -11,7 +11,7 @@ import pytest
 from support.patience import until
 
 from netusage.sources.applications.cgroups import mounted_at
-from netusage.sources.applications.counts import FORWARDED, KERNEL, UNNAMED
+from netusage.sources.applications.counts import FORWARDED, KERNEL, KERNEL_SOCKETS, RESETS, UNNAMED
 from netusage.sources.applications.kernel import KernelApplications, netns_cookie
 
 FRAME = 14  # what Ethernet puts before the network layer's header, and veth counts
@@ -154,7 +154,10 @@ class Lab:
 
 def name_of(programs, number):
     """What a test calls an owner: the script, else the first thread's name."""
-    nobody = {KERNEL: "kernel", FORWARDED: "forwarded", UNNAMED: "unnamed"}
+    nobody = {KERNEL: "kernel", FORWARDED: "forwarded", UNNAMED: "unnamed"} | {
+        RESETS: "resets",
+        KERNEL_SOCKETS: "kernel sockets",
+    }
     if number in nobody:
         return nobody[number]
     owner = programs.owner(number)

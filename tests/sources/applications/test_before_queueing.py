@@ -171,7 +171,7 @@ def test_what_is_sent_to_a_closed_port_and_what_answers_it_is_nobody_s(lab, prog
     """
     lab.run(lab.left, "flood.py", code)
     assert lab.account(programs, lab.left) == {"flood.py": (200 * RESET, 200 * SYN)}
-    assert lab.account(programs, lab.right) == {"kernel": (0, 200 * RESET), "": (200 * SYN, 0)}
+    assert lab.account(programs, lab.right) == {"resets": (0, 200 * RESET), "": (200 * SYN, 0)}
 
 
 def test_sockets_that_are_older_than_the_programs_are_unnamed_and_so_is_what_they_accept(
@@ -379,7 +379,7 @@ def test_a_kernel_that_does_not_tell_namespaces_of_packets_is_not_asked_for_them
             key: count for key, count in programs.read().items() if (key.netns, key.ifindex) == (0, index)
         }
         assert [count.tx_bytes for count in resets.values()] == [RESET - FRAME]
-        assert [name_of(programs, key.owner) for key in resets] == ["kernel"]
+        assert [name_of(programs, key.owner) for key in resets] == ["resets"]
 
 
 def test_the_call_that_a_kernel_may_refuse_is_gone_when_it_is_not_made(loadable_before_queueing):

@@ -27,7 +27,7 @@ from support.namespace import run
 from support.patience import until
 
 from netusage.errors import SourceError
-from netusage.sources.applications import bpf
+from netusage.sources.applications import bpf, kernel
 from netusage.sources.applications.counts import Scope
 from netusage.sources.applications.identity import Identities
 from netusage.sources.applications.kernel import KernelApplications
@@ -152,7 +152,7 @@ def test_what_is_sent_to_a_closed_port_and_what_answers_it_is_nobody_s(lab, prog
     """
     lab.run(lab.left, "flood.py", code)
     assert lab.account(programs, lab.left) == {"flood.py": (200 * RESET, 200 * SYN)}
-    assert lab.account(programs, lab.right) == {"kernel": (0, 200 * RESET), "": (200 * SYN, 0)}
+    assert lab.account(programs, lab.right) == {"resets": (0, 200 * RESET), "": (200 * SYN, 0)}
 
 
 def test_what_is_still_queued_when_a_process_ends_is_its_own(lab, programs):
@@ -257,6 +257,31 @@ def test_a_socket_that_is_passed_on_is_that_of_who_uses_it(lab, programs, way):
     assert (
         left["opener.py"][1] < 2000
     )  # the handshake, and what was sent before the first `send` had returned
+
+
+def test_a_socket_that_was_used_a_lot_is_followed_within_sixteen_uses(lab, programs):
+    """Of one that was used often, not every use is looked at."""
+    receiver = lab.right.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("10.9.0.2", 5000))
+    code = """
+        import os, socket, sys
+        if len(sys.argv) == 2:
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.connect(("10.9.0.2", 5000))
+            sock.set_inheritable(True)
+        else:
+            sock = socket.socket(fileno=int(sys.argv[1]))
+        for _ in range(100):
+            sock.send(bytes(100))
+        if len(sys.argv) == 2:
+            os.execv(sys.executable, [sys.executable, sys.argv[1], str(sock.detach()), "again"])
+    """
+    later = lab.script("later.py", code)
+    lab.run(lab.left, "before.py", code, later)
+    left = lab.account(programs, lab.left)
+    assert left.keys() == {"before.py", "later.py"}
+    assert sum(tx for _, tx in left.values()) == 200 * 142
+    assert 100 * 142 <= left["before.py"][1] < 116 * 142
 
 
 def test_a_listener_that_a_manager_opened_is_that_of_who_accepts(lab, programs):
@@ -547,6 +572,23 @@ def test_the_bytes_of_a_tunnel_are_those_of_who_sends_through_it_on_each_layer(l
         count.rx_header_bytes for count in inside
     )  # packets that were made one after they were counted
     assert 0 <= counted.rx_bytes - sum(count.rx_bytes for count in inside) <= joined + 2 * 28
+
+
+def test_programs_for_older_kernels_count_the_same_but_do_not_follow_a_socket(
+    spaces, tmp_path, monkeypatch, loadable
+):
+    monkeypatch.setattr(kernel, "_KERNEL", ("older_kernels.skeleton",))
+    with KernelApplications() as programs:
+        assert not programs.hands_over
+        lab = Lab(spaces, tmp_path)
+        try:
+            talk(lab)
+            left, right = lab.account(programs, lab.left), lab.account(programs, lab.right)
+        finally:
+            lab.close()
+    assert left["connect.py"][1] > 1_000_000
+    assert right["serve.py"][0] > 1_000_000
+    assert left.keys() | right.keys() <= {"connect.py", "serve.py", "kernel", ""}
 
 
 def test_what_no_slot_is_left_for_is_counted_by_interface_without_a_name(lab, programs):

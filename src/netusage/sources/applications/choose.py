@@ -61,16 +61,19 @@ def _open_programs(pins: str, anew: bool, *, before_queueing: bool) -> tuple[Tie
     from netusage.sources.applications.kernel import KernelApplications  # noqa: PLC0415  # only what is tried
     from netusage.sources.applications.pins import can_pin  # noqa: PLC0415
 
-    found: Tier
+    notes = []
     if pins and not can_pin(pins):
-        note = (
+        notes.append(
             f"{pins} is in no BPF file system that can be written: what applications have while no recorder runs "
             "will be nobody's (mount -t bpf none /sys/fs/bpf)"
         )
-        found = KernelApplications(anew=anew, before_queueing=before_queueing)
-        return found, (note,)
+        pins = ""
     found = KernelApplications(pins=pins or None, anew=anew, before_queueing=before_queueing)
-    return found, ()
+    if not (found.hands_over or before_queueing):
+        notes.append(
+            "a socket that is passed on stays with who made it: Linux 6.3 and newer tell who uses it"
+        )
+    return found, tuple(notes)
 
 
 def _open_sockets(pins: str, anew: bool) -> tuple[Tier, tuple[str, ...]]:  # noqa: ARG001  # it has neither

@@ -4,7 +4,7 @@ from enum import IntEnum
 from operator import sub
 from typing import NamedTuple
 
-KERNEL, FORWARDED, UNNAMED = 0, 1, 2  # owners that are none; see bpf/layout.h
+KERNEL, FORWARDED, UNNAMED, RESETS, KERNEL_SOCKETS = range(5)  # owners that are none; see bpf/layout.h
 
 
 class Scope(IntEnum):
@@ -19,7 +19,7 @@ class Scope(IntEnum):
 class Key(NamedTuple):
     """What a counter is of.
 
-    owner: a number that `KernelApplications.owner` knows; KERNEL, FORWARDED and UNNAMED are nobody's.
+    owner: a number that `KernelApplications.owner` knows; those above are nobody's.
     netns: cookie of the interface's network namespace.
     ifindex: of the interface.
     scope: where the other end is.

@@ -18,6 +18,12 @@ from netusage.sources.applications.counts import KERNEL, Count, Key, Owner, Scop
 from netusage.sources.applications.pins import Pins, can_pin
 
 _WITHOUT_NAMESPACES = b"\0"  # packets_have_namespaces in bpf/counting.h
+# those for newer kernels first
+_KERNEL = ("applications.skeleton", "older_kernels.skeleton")
+_BEFORE_QUEUEING = ("before_queueing.skeleton",)
+# the programs, as they are attached, and those that are attached to cgroups
+_IN_ORDER = ("made", "sent", "received", "found", "transmit", "egress", "ingress")
+_OF_CGROUPS = {"made": bpf.ATTACH_SOCK_CREATE, "egress": bpf.ATTACH_EGRESS, "ingress": bpf.ATTACH_INGRESS}
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OVERFLOW_SLOTS = 256
 _SLOTS = 16384
@@ -58,6 +64,7 @@ class KernelApplications:
         tier: what the counts are exact for: "kernel", or "kernel before queueing".
         lasts: the programs stay when the process ends.
         frames: what is sent is counted with its Ethernet header; see `framing.as_counted`.
+        hands_over: a socket belongs to who used it last, which Linux 6.3 and newer tell; else to who made it.
         cgroups: a path of that root, for as long as this is open.
 
     Raises:
@@ -75,7 +82,8 @@ class KernelApplications:
         self.tier = "kernel before queueing" if before_queueing else "kernel"
         self.lasts = pins is not None
         self.frames = not before_queueing
-        self._skeleton = "before_queueing.skeleton" if before_queueing else "applications.skeleton"
+        self.hands_over = False
+        self._skeletons = _BEFORE_QUEUEING if before_queueing else _KERNEL
         self._open: list[int] = []
         self._mapped: list[mmap] = []
         self._places: list[Key | None] = [None] * _OVERFLOW_SLOTS  # whose each counter is
@@ -83,10 +91,8 @@ class KernelApplications:
         try:
             root = os.open(cgroup, _DIRECTORY) if cgroup is not None else cgroups.open_root()
             self.cgroups = f"/proc/self/fd/{self._opened(root)}"
-            fds = self._kept_or_loaded(
-                root, None if pins is None else Pins(pins, skeleton.build(self._skeleton)), anew=anew
-            )
-            self._maps = fds
+            fds = self._maps = self._kept_or_loaded(root, pins, anew=anew)
+            self.hands_over = "received" in fds
             self._state = self._map(fds["states"], _STATE.size)
             self._keys = self._map(fds["keys"], _KEY.size * _SLOTS)
             self._counters = self._map(fds["counters"], _COUNTER.size * _SLOTS)
@@ -106,43 +112,49 @@ class KernelApplications:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _kept_or_loaded(self, root: int, pins: Pins | None, *, anew: bool) -> dict[str, int]:
-        """The maps that are read, by name."""
-        fds = {} if pins is None or anew else pins.find()
-        self._open += fds.values()
-        if not fds:
-            fds = self._load(root)
-            if pins is not None:
-                pins.keep(fds)
+    def _kept_or_loaded(self, root: int, pins: str | None, *, anew: bool) -> dict[str, int]:
+        """The maps that are read and the links, by name."""
+        if pins is not None and not anew:
+            for name in self._skeletons:
+                fds = Pins(pins, skeleton.build(name)).find()
+                self._open += fds.values()
+                if fds:
+                    return fds
+        name, loaded = self._loaded()
+        fds = self._attached(root, loaded)
+        if pins is not None:
+            Pins(pins, skeleton.build(name)).keep(fds)
         return fds
 
-    def _load(self, root: int) -> dict[str, int]:
-        """Maps and links of programs that are loaded and attached anew.
+    def _loaded(self) -> tuple[str, skeleton.Loaded]:
+        """The first of the skeletons that the kernel takes, and what came of it; its reasons against the first one."""
+        refusals = []
+        for name in self._skeletons:
+            for constants in (b"", _WITHOUT_NAMESPACES):
+                try:
+                    return name, skeleton.load(name, constants)
+                except OSError as error:
+                    refusals.append(error)
+        raise refusals[0]
+
+    def _attached(self, root: int, loaded: skeleton.Loaded) -> dict[str, int]:
+        """Maps and links of programs that count from now on.
 
         Owners first, so that nothing is counted whose owner could not be known.
         """
-        attach = self._attach if self.frames else self._attach_before_queueing
-        maps, programs = self._loaded()
+        maps, programs = loaded
         self._open += [*maps.values(), *programs.values()]
         born = _STATE.pack(0, 0, 0, 0, int.from_bytes(os.urandom(7), "little"))
         bpf.update(maps["states"], struct.pack("=I", 0), born)
-        links = {"made": self._opened(bpf.link_to_cgroup(programs["made"], root, bpf.ATTACH_SOCK_CREATE))}
-        links |= attach(root, programs)
-        links["ingress"] = self._opened(bpf.link_to_cgroup(programs["ingress"], root, bpf.ATTACH_INGRESS))
+        links = {}
+        for name in _IN_ORDER:
+            if name == "found" and name in programs:
+                bpf.run_iterator(programs[name])
+            elif name in _OF_CGROUPS and name in programs:
+                links[name] = self._opened(bpf.link_to_cgroup(programs[name], root, _OF_CGROUPS[name]))
+            elif name in programs:
+                links[name] = self._opened(bpf.link_to_tracepoint(programs[name]))
         return {name: maps[name] for name in ("owners", "states", "keys", "counters")} | links
-
-    def _loaded(self) -> skeleton.Loaded:
-        with contextlib.suppress(OSError):
-            return skeleton.load(self._skeleton)
-        return skeleton.load(self._skeleton, _WITHOUT_NAMESPACES)
-
-    def _attach(self, _root: int, programs: dict[str, int]) -> dict[str, int]:
-        links = {name: self._opened(bpf.link_to_tracepoint(programs[name])) for name in ("sent", "received")}
-        bpf.run_iterator(programs["found"])
-        return links | {"transmit": self._opened(bpf.link_to_tracepoint(programs["transmit"]))}
-
-    def _attach_before_queueing(self, root: int, programs: dict[str, int]) -> dict[str, int]:
-        return {"egress": self._opened(bpf.link_to_cgroup(programs["egress"], root, bpf.ATTACH_EGRESS))}
 
     def _opened(self, fd: int) -> int:
         self._open.append(fd)

@@ -4,8 +4,16 @@ from collections.abc import Mapping
 
 from netusage.model import Who
 from netusage.sources.applications.base import Tier
-from netusage.sources.applications.counts import FORWARDED, KERNEL, UNNAMED
+from netusage.sources.applications.counts import FORWARDED, KERNEL, KERNEL_SOCKETS, RESETS, UNNAMED
 from netusage.sources.applications.identity import Identities
+
+_NOBODY = {
+    KERNEL: Who("kernel"),
+    FORWARDED: Who("forwarded"),
+    UNNAMED: Who("unnamed"),
+    RESETS: Who("kernel", "TCP resets"),
+    KERNEL_SOCKETS: Who("kernel", "sockets of its own"),
+}
 
 
 class Naming:
@@ -19,7 +27,7 @@ class Naming:
     def __init__(self, programs: Tier, identities: Identities) -> None:
         self._programs = programs
         self._identities = identities
-        self._known = {KERNEL: Who("kernel"), FORWARDED: Who("forwarded"), UNNAMED: Who("unnamed")}
+        self._known = dict(_NOBODY)
         self._versions: dict[int, tuple[int, int]] = {}
 
     def who(self, owner: int) -> Who:
