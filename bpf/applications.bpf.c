@@ -399,6 +399,16 @@ static __always_inline __u64 of_no_owner(const struct sk_buff *packet, const str
     return state == TIME_WAIT || state == NEW_SYN_RECV || sock->sk_type == SOCK_RAW ? KERNEL : KERNEL_SOCKETS;
 }
 
+/* What is at an address, as a type of the kernel's; since Linux 6.2 without a call for each field. */
+#ifdef OLDER_KERNELS
+#define AS(type, at) ((struct type *)(at))
+#define READ(object, field) BPF_CORE_READ(object, field)
+#else
+extern void *bpf_rdonly_cast(const void *at, __u32 type) __ksym;
+#define AS(type, at) ((struct type *)bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct type)))
+#define READ(object, field) ((object)->field)
+#endif
+
 SEC("tp_btf/net_dev_start_xmit")
 int transmit(__u64 *arguments)
 {
@@ -418,12 +428,17 @@ int transmit(__u64 *arguments)
     __u32 length = packet->len;
     __u16 segments = 0;
     if (length >= SMALLEST_DIVIDED) {
-        struct skb_shared_info *shared = (void *)(head + packet->end);
-        segments = BPF_CORE_READ(shared, gso_segs);
+        struct skb_shared_info *shared = AS(skb_shared_info, head + packet->end);
+        segments = READ(shared, gso_segs);
     }
     __u32 slot = segments > 1 ? 0 : slot_of_tcp(own, &key);
     if (!slot) {
-        if (protocol == bpf_htons(ETHERNET_IPV4)) {
+        if (protocol == bpf_htons(ETHERNET_IPV4) && own && segments <= 1) { /* how long its headers are is not asked */
+            struct iphdr *ip = AS(iphdr, network);
+            key.family = 4;
+            key.protocol = READ(ip, protocol);
+            key.scope = scope_of_ipv4(bpf_ntohl(READ(ip, daddr)));
+        } else if (protocol == bpf_htons(ETHERNET_IPV4)) {
             struct ipv4_header ip;
             key.family = 4;
             if (!bpf_probe_read_kernel(&ip, sizeof ip, network))
