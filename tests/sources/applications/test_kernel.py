@@ -609,30 +609,35 @@ def test_what_no_slot_is_left_for_is_counted_by_interface_without_a_name(lab, pr
 
 
 @pytest.mark.usefixtures("loadable")
-def test_without_privileges_it_says_what_it_needs():
-    """As an ordinary user who may read all files, since Python itself may be where only root can look."""
+@pytest.mark.parametrize(
+    ("capabilities", "said"),
+    [
+        ("bpf,perfmon,net_admin", "kernel"),
+        ("bpf,perfmon", "refused"),
+        ("bpf,net_admin", "refused"),
+        ("perfmon,net_admin", "refused"),
+        ("", "refused"),
+    ],
+)
+def test_an_ordinary_user_needs_three_capabilities_and_no_more(capabilities, said):
+    """One who may read all files as well, since Python itself may be where only root can look."""
     code = """
         from netusage.errors import SourceError
         from netusage.sources.applications.kernel import KernelApplications
         try:
-            KernelApplications()
+            with KernelApplications() as programs:
+                print(programs.tier)
         except SourceError as error:
-            print(error.message, error.hint, sep="; ")
+            print("refused", error.message, error.hint, sep="; ")
     """
-    only = "-all,+dac_read_search"
-    nobody = (
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-        f"--inh-caps={only}",
-        f"--ambient-caps={only}",
-    )
-    said = run(*nobody, f"--bounding-set={only}", sys.executable, "-c", textwrap.dedent(code))
-    assert said == (
-        "the kernel does not count by application here: Operation not permitted; "
-        "run it as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN\n"
-    )
+    only = ",".join(["-all", *(f"+{one}" for one in ["dac_read_search", *capabilities.split(",")] if one)])
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    capped = (f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}")
+    verdict, *why = run(*nobody, *capped, sys.executable, "-c", textwrap.dedent(code)).strip().split("; ")
+    assert verdict == said
+    if said == "refused":
+        assert why[0].startswith("the kernel does not count by application here: ")
+        assert why[-1] == "run it as root, or give it CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
 
 
 def test_where_there_is_no_unified_cgroup_tree_it_says_so(loadable, tmp_path):
