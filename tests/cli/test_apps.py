@@ -81,11 +81,11 @@ def test_the_account_of_an_interface_adds_up_line_by_line(capsys, path):
     lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     assert [[word.strip() for word in line if word.strip()] for line in lines] == [
         ["Interface", "Line", "Received", "Sent", "Total", "Share", "Because"],
-        ["eth0", "applications", "2,000,000", "900,000", "2,900,000", "82.9 %"],
+        ["eth0", "applications", "2,000,000", "900,000", "2,900,000", "82.9 %", "each by name: netusage apps --by application"],
         ["eth0", "the kernel itself", "0", "60,000", "60,000", "1.7 %", "ARP, ICMP, resets, and what sockets of the kernel send"],
         ["eth0", "unattributed", "500,000", "40,000", "540,000", "15.4 %", "reached no socket, or was counted before applications were recorded"],
         ["eth0", "interface", "2,500,000", "1,000,000", "3,500,000", "100.0 %"],
-        ["wlan0", "applications", "100", "0", "100", "-"],
+        ["wlan0", "applications", "100", "0", "100", "-", "each by name: netusage apps --by application"],
         ["wlan0", "unattributed", "0", "0", "0", "-"],
         ["wlan0", "delivered twice", "-100", "0", "-100", "-", "as multicast to two receivers; or read a moment apart from the interface"],
         ["wlan0", "interface", "0", "0", "0", "-"],

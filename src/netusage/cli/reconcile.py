@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from netusage.model import Counters
 
 _EXPLAINED = {
+    "applications": "each by name: netusage apps --by application",
     "the kernel itself": "ARP, ICMP, resets, and what sockets of the kernel send",
     "forwarded": "came in at another interface and was sent on",
     "without a name": "a socket whose process could not be told",

@@ -240,8 +240,10 @@ class _Tracker:
             return
         most = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_APPLICATIONS]
         rest = total - sum(amount for _, amount in most)
+        if rest:
+            most.append(("all others and unattributed", rest))
         self._console.text("  By application:")
-        for name, amount in (*most, ("all others and unattributed", rest)):
+        for name, amount in most:
             self._console.text(f"    {format_bytes(amount, units):>10}  {safe(name)}")
 
     def _say(self, line: str) -> None:
