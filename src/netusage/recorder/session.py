@@ -175,8 +175,11 @@ def _open_shares(
 
     def opened(anew: bool) -> "tuple[Tier, Names]":
         found = open_applications(wanted, pins, anew=anew)
-        worse = f"applications are told apart by {found.source.tier} instead"
-        for note in (*found.notes, *(f"{error}; {worse}" for error in list(found.refused.values())[:1])):
+        notes = [*found.notes]
+        if found.refused and shown is None:  # the tracker names the tier by itself
+            why = next(iter(found.refused.values()))
+            notes.append(f"{why}; applications are told apart by {found.source.tier} instead")
+        for note in notes:
             if note not in noted:
                 noted.add(note)
                 say(note)

@@ -203,7 +203,8 @@ class _Tracker:
         if self._files:
             text(f"Logging to {self._files[0]}")
         if session.tier:
-            text(f"Applications are told apart by: {session.tier}")
+            more = "" if session.tier == "kernel" else " (how to know more of them: netusage doctor)"
+            text(f"Applications are told apart by: {session.tier}{more}")
 
     def _summarise(self, session: Session) -> None:
         moment, units, bits = (
