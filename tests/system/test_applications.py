@@ -9,7 +9,7 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.namespace import Namespace, loaded_programs
+from support.namespace import loaded_programs
 from support.patience import until
 
 pytestmark = [pytest.mark.system, pytest.mark.root, pytest.mark.usefixtures("loadable")]
@@ -21,18 +21,6 @@ SEND = """
     for _ in range(times):
         sock.sendto(bytes(size), ("10.9.0.2", 5000))
 """
-
-
-@pytest.fixture
-def cable(space, spaces):
-    """`space` and another one with a cable between them, and somebody who takes what is sent."""
-    other: Namespace = spaces()
-    space.pair("cable", "cable", peer=other)
-    for one, own in ((space, 1), (other, 2)):
-        one.ip("addr", "add", f"10.9.0.{own}/24", "dev", "cable")
-    receiver = other.socket(2, 2)
-    receiver.bind(("10.9.0.2", 5000))
-    return other
 
 
 def script(tmp_path, space, name, *arguments, code=SEND):

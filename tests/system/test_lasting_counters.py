@@ -30,18 +30,6 @@ print(sent)
 
 
 @pytest.fixture
-def cable(space, spaces):
-    """`space` and another one with a cable between them, and somebody who takes what is sent."""
-    other = spaces()
-    space.pair("cable", "cable", peer=other)
-    for one, own in ((space, 1), (other, 2)):
-        one.ip("addr", "add", f"10.9.0.{own}/24", "dev", "cable")
-    receiver = other.socket(2, 2)
-    receiver.bind(("10.9.0.2", 5000))
-    return other
-
-
-@pytest.fixture
 def counting(record, kept):
     """Starts a recorder whose counters stay in `kept`."""
     environment = {"NETUSAGE_RECORDER_PINS": kept}

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from support.patience import until
 
+from netusage.errors import SourceError
+from netusage.model import ZERO
 from netusage.sources.applications.cgroups import mounted_at
 from netusage.sources.applications.counts import FORWARDED, KERNEL, KERNEL_SOCKETS, RESETS, UNNAMED
+from netusage.sources.applications.framing import as_counted
 from netusage.sources.applications.kernel import KernelApplications, netns_cookie
 
 FRAME = 14  # what Ethernet puts before the network layer's header, and veth counts
@@ -42,6 +45,15 @@ CONNECT = """
             pass
         connection.close()
 """
+
+
+@pytest.fixture(scope="session")
+def loadable_before_queueing():
+    """Skips where the kernel does not take the programs that need no BTF of it."""
+    try:
+        KernelApplications(before_queueing=True).close()
+    except SourceError as error:
+        pytest.skip(f"{error}")
 
 
 @pytest.fixture
@@ -162,6 +174,36 @@ def name_of(programs, number):
         return nobody[number]
     owner = programs.owner(number)
     return os.path.basename(owner.script) or owner.comm
+
+
+def counted_at(programs, lab, space, name):
+    """The counts of an owner at the cable."""
+    index = space.links()["cable"]["ifindex"]
+    return [
+        count
+        for key, count in programs.read().items()
+        if (key.netns, key.ifindex) == (lab.cookies[space.name], index)
+        and name_of(programs, key.owner) == name
+    ]
+
+
+def accounted(programs, space, name, kind):
+    """The programs' counts at an interface, as it counts itself."""
+    index, cookie = space.links()[name]["ifindex"], space.inside(netns_cookie)
+    total = ZERO
+    for key, count in programs.read().items():
+        if (key.netns, key.ifindex) == (cookie, index):
+            total = total.plus(as_counted(kind, count, frames=programs.frames))
+    return total
+
+
+def assert_accounted(programs, space, name, kind):
+    """Wait until they are the interface's own."""
+    until(
+        lambda: accounted(programs, space, name, kind) == space.counters()[name],
+        lambda: f"{accounted(programs, space, name, kind)} to be {space.counters()[name]}",
+        seconds=5,
+    )
 
 
 def talk(lab, times=1, size=1_000_000, answer=300_000, address="10.9.0.2", **options):

@@ -4,12 +4,10 @@ import socket
 import struct
 
 import pytest
+from sources.applications.conftest import assert_accounted
 from support.namespace import Tap
-from support.patience import until
 
-from netusage.model import ZERO
-from netusage.sources.applications.framing import as_counted
-from netusage.sources.applications.kernel import KernelApplications, netns_cookie
+from netusage.sources.applications.kernel import KernelApplications
 
 pytestmark = [pytest.mark.system, pytest.mark.root]
 
@@ -23,16 +21,6 @@ def programs(loadable, request):
         yield found
 
 
-def accounted(programs, space, name, kind):
-    """The programs' counts at an interface, as it counts itself."""
-    index, cookie = space.links()[name]["ifindex"], space.inside(netns_cookie)
-    total = ZERO
-    for key, count in programs.read().items():
-        if (key.netns, key.ifindex) == (cookie, index):
-            total = total.plus(as_counted(kind, count, frames=programs.frames))
-    return total
-
-
 def receiver(space, address):
     sock = space.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((address, 5000))
@@ -44,14 +32,6 @@ def send(space, address, times=TIMES):
     sock = space.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for _ in range(times):
         sock.sendto(bytes(SIZE), (address, 5000))
-
-
-def assert_accounted(programs, space, name, kind):
-    until(
-        lambda: accounted(programs, space, name, kind) == space.counters()[name],
-        lambda: f"{accounted(programs, space, name, kind)} to be {space.counters()[name]}",
-        seconds=5,
-    )
 
 
 def test_loopback_counts_no_ethernet_headers(programs, space):

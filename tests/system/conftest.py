@@ -1,0 +1,13 @@
+import pytest
+
+
+@pytest.fixture
+def cable(space, spaces):
+    """`space` and another one with a cable between them, and somebody who takes what is sent."""
+    other = spaces()
+    space.pair("cable", "cable", peer=other)
+    for one, own in ((space, 1), (other, 2)):
+        one.ip("addr", "add", f"10.9.0.{own}/24", "dev", "cable")
+    receiver = other.socket(2, 2)
+    receiver.bind(("10.9.0.2", 5000))
+    return other
