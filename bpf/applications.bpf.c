@@ -103,18 +103,6 @@ static __noinline int read_script(struct owner *owner)
     return 0;
 }
 
-/* A place in `scratch` that nobody else writes to; 0 where all are taken. */
-static __always_inline struct owner *take(void)
-{
-    for (int n = 0; n < PLACES; n++) {
-        __u32 place = n;
-        struct owner *owner = bpf_map_lookup_elem(&scratch, &place);
-        if (owner && !__sync_val_compare_and_swap(&owner->taken, 0, 1))
-            return owner;
-    }
-    return 0;
-}
-
 /* Who a task is; 0 where it has no executable, else a number that is the same for all processes of one application, of
  * one user, in one cgroup. */
 static __noinline __u64 owner_of(struct task_struct *task, struct owner *owner)
@@ -186,7 +174,7 @@ static __always_inline __u64 known_owner_of(struct task_struct *task)
     __u64 number = owner_of(task, owner);
     if (number && !bpf_map_lookup_elem(&owners, &number))
         describe(number, task, owner);
-    *(volatile __u32 *)&owner->taken = 0;
+    give_back(owner);
     return number;
 }
 

@@ -23,7 +23,6 @@ struct ownership {
 /* The running thread's owner, the same for all processes of one name, user and cgroup. */
 static __noinline __u64 running_owner(void)
 {
-    __u32 zero = 0;
     __u64 comm[2] = {};
     __u32 uid = bpf_get_current_uid_gid();
     __u64 cgroup = bpf_get_current_cgroup_id();
@@ -36,17 +35,15 @@ static __noinline __u64 running_owner(void)
     __u64 number = number_of(hash);
     if (bpf_map_lookup_elem(&owners, &number))
         return number;
-    struct owner *empty = bpf_map_lookup_elem(&scratch, &zero);
-    if (!empty)
+    struct owner *owner = take();
+    if (!owner)
         return number;
-    note(number, empty);
-    struct owner *owner = bpf_map_lookup_elem(&owners, &number);
-    if (owner) { /* in its place: whoever else writes here has the same to say */
-        owner->cgroup = cgroup;
-        owner->uid = uid;
-        owner->tgid = bpf_get_current_pid_tgid() >> 32;
-        __builtin_memcpy(owner->comm, comm, sizeof comm);
-    }
+    owner->cgroup = cgroup;
+    owner->uid = uid;
+    owner->tgid = bpf_get_current_pid_tgid() >> 32;
+    __builtin_memcpy(owner->comm, comm, sizeof comm);
+    note(number, owner);
+    give_back(owner);
     return number;
 }
 

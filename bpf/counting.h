@@ -108,6 +108,23 @@ static __always_inline void note(__u64 number, const struct owner *owner)
         __sync_fetch_and_add(&counts->nameless, 1);
 }
 
+/* A place in `scratch` that nobody else writes to; 0 where all are taken. */
+static __always_inline struct owner *take(void)
+{
+    for (int n = 0; n < PLACES; n++) {
+        __u32 place = n;
+        struct owner *owner = bpf_map_lookup_elem(&scratch, &place);
+        if (owner && !__sync_val_compare_and_swap(&owner->taken, 0, 1))
+            return owner;
+    }
+    return 0;
+}
+
+static __always_inline void give_back(struct owner *owner)
+{
+    *(volatile __u32 *)&owner->taken = 0;
+}
+
 static __always_inline void without_storage(void)
 {
     struct state *counts = state();
@@ -169,6 +186,18 @@ static __always_inline __u32 transport_length(const struct key *key, __u8 words)
     return key->protocol == TCP ? (words >> 4) * 4 : 8;
 }
 
+/* Write a key where user space reads it at any time: that it is written comes last. */
+static __always_inline void write_key(struct key *to, const struct key *from)
+{
+    __u64 *into = (__u64 *)to;
+    const __u64 *words = (const __u64 *)from;
+
+    _Static_assert(sizeof *to == 3 * sizeof *into, "the mark is in the last of three words");
+    into[0] = words[0];
+    into[1] = words[1];
+    __sync_lock_test_and_set(&into[2], words[2]); /* not before the others, on any processor */
+}
+
 static __noinline __u32 slot_of(struct key *key)
 {
     struct state *counts = state();
@@ -185,7 +214,7 @@ static __noinline __u32 slot_of(struct key *key)
         struct key *name = place < SLOTS ? bpf_map_lookup_elem(&keys, &slot) : 0;
         if (name) {
             if (!bpf_map_update_elem(&slots, key, &slot, BPF_NOEXIST)) {
-                *name = *key;
+                write_key(name, key);
                 return slot;
             }
             known = bpf_map_lookup_elem(&slots, key); /* another processor was first; the place stays empty */

@@ -220,10 +220,13 @@ class KernelApplications:
         self._unwritten.update(range(len(self._places), used))
         self._places += [None] * (used - len(self._places))
         for place in sorted(self._unwritten):
-            owner, netns, ifindex, scope, protocol, family, is_written = _KEY.unpack_from(
-                self._keys, place * _KEY.size
-            )
-            if is_written:
+            end = (place + 1) * _KEY.size
+            if self._keys[
+                end - 1
+            ]:  # what is written last is looked at first: the kernel may be writing right now
+                owner, netns, ifindex, scope, protocol, family, _ = _KEY.unpack_from(
+                    self._keys, end - _KEY.size
+                )
                 self._places[place] = Key(owner, netns, ifindex, Scope(scope), protocol, family)
                 self._unwritten.discard(place)
 
