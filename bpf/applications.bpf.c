@@ -33,12 +33,13 @@ struct ownership {
 /* Owners of processes that were met lately: finding out takes as long as a dozen packets. A process is told from all
  * others by when it began, and may have another owner after an exec, in another cgroup and as another user. */
 struct process {
-    __u64 began, execs, cgroup;
+    __u64 user; /* see `running` */
+    __u64 cgroup;
     __u32 uid, tgid;
 };
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, 4096);
+    __uint(max_entries, 1024);
     __type(key, struct process);
     __type(value, __u64);
 } met SEC(".maps");
@@ -189,19 +190,17 @@ static __always_inline __u64 running(void)
 /* The running process's owner. */
 static __always_inline __u64 current_owner(void)
 {
-    struct task_struct *task = bpf_get_current_task_btf(), *leader = task->group_leader;
     struct process process = {
-        .began = leader->start_boottime,
-        .execs = leader->self_exec_id,
-        .cgroup = task->cgroups->dfl_cgrp->kn->id,
-        .uid = task->cred->uid.val,
-        .tgid = task->tgid,
+        .user = running(),
+        .cgroup = bpf_get_current_cgroup_id(),
+        .uid = bpf_get_current_uid_gid(),
+        .tgid = bpf_get_current_pid_tgid() >> 32,
     };
     __u64 *known = bpf_map_lookup_elem(&met, &process);
 
     if (known)
         return *known;
-    __u64 owner = known_owner_of(task);
+    __u64 owner = known_owner_of((void *)bpf_get_current_task());
     if (owner)
         bpf_map_update_elem(&met, &process, &owner, BPF_ANY);
     return owner;
@@ -377,7 +376,8 @@ int ingress(struct __sk_buff *packet)
 }
 
 /* Whose a packet is that is sent by no socket of an owner's. */
-static __always_inline __u64 of_no_owner(const struct sk_buff *packet, const struct net_device *device, struct sock *sock)
+static __always_inline __u64 of_no_owner(const struct sk_buff *packet, const struct net_device *device,
+                                         struct sock *sock)
 {
     if (packet->skb_iif && packet->skb_iif != device->ifindex)
         return FORWARDED;
@@ -387,15 +387,73 @@ static __always_inline __u64 of_no_owner(const struct sk_buff *packet, const str
     return state == TIME_WAIT || state == NEW_SYN_RECV || sock->sk_type == SOCK_RAW ? KERNEL : KERNEL_SOCKETS;
 }
 
-/* What is at an address, as a type of the kernel's; since Linux 6.2 without a call for each field. */
-#ifdef OLDER_KERNELS
-#define AS(type, at) ((struct type *)(at))
-#define READ(object, field) BPF_CORE_READ(object, field)
-#else
-extern void *bpf_rdonly_cast(const void *at, __u32 type) __ksym;
-#define AS(type, at) ((struct type *)bpf_rdonly_cast(at, bpf_core_type_id_kernel(struct type)))
-#define READ(object, field) ((object)->field)
-#endif
+/* Read the headers of a packet that is sent; how long they are, 0 where they are none of IP. */
+static __always_inline __u32 read_sent(struct key *key, const struct sk_buff *packet)
+{
+    const unsigned char *network = packet->head + packet->network_header;
+
+    if (packet->protocol == bpf_htons(ETHERNET_IPV4)) {
+        struct ipv4_header ip;
+        key->family = 4;
+        if (!bpf_probe_read_kernel(&ip, sizeof ip, network))
+            return read_ipv4(key, &ip, ip.to);
+    } else if (packet->protocol == bpf_htons(ETHERNET_IPV6)) {
+        struct ipv6_header ip;
+        key->family = 6;
+        if (!bpf_probe_read_kernel(&ip, sizeof ip, network))
+            return read_ipv6(key, &ip, ip.to);
+    } else {
+        key->scope = LINK;
+    }
+    return 0;
+}
+
+/* Into how many parts the device divides a packet; 0 or 1 where it does not. */
+static __always_inline __u16 parts_of(const struct sk_buff *packet)
+{
+    if (packet->len < SMALLEST_DIVIDED)
+        return 0;
+    struct skb_shared_info *shared = (void *)(packet->head + packet->end);
+    return BPF_CORE_READ(shared, gso_segs);
+}
+
+/* A byte of the transport layer's header, which begins after `headers` bytes of the network layer's. */
+static __always_inline __u8 byte_at(const struct sk_buff *packet, __u32 headers, __u32 place)
+{
+    __u8 found = 0;
+
+    bpf_probe_read_kernel(&found, 1, packet->head + packet->network_header + headers + place);
+    return found;
+}
+
+static __always_inline int add_sent(__u32 slot, const struct sk_buff *packet, __u16 parts, __u8 protocol, __u32 headers)
+{
+    struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
+
+    if (!counter)
+        return 0;
+    ADD(counter->tx_bytes, packet->len);
+    ADD(counter->tx_packets, 1);
+    if (parts > 1) {
+        __u64 before = (__u64)packet->head + packet->network_header - (__u64)packet->data;
+        __u64 length = protocol == TCP ? (byte_at(packet, headers, 12) >> 4) * 4 : 8;
+        ADD(counter->tx_header_bytes, (parts - 1) * (before + headers + length));
+        ADD(counter->tx_segments, parts - 1);
+    }
+    return 0;
+}
+
+/* Count a packet that no socket of an owner's sent. Apart from the others, which are more and want to be quick. */
+static __noinline int count_nobodys(const struct sk_buff *packet, const struct net_device *device, struct sock *sock)
+{
+    struct key key = {.ifindex = device->ifindex, .netns = device->nd_net.net->net_cookie, .used = 1};
+    __u32 headers = read_sent(&key, packet);
+
+    key.owner = of_no_owner(packet, device, sock);
+    if (key.owner == KERNEL && key.protocol == TCP && byte_at(packet, headers, 13) & RESET)
+        key.owner = RESETS;
+    return add_sent(slot_of(&key), packet, parts_of(packet), key.protocol, headers);
+}
 
 SEC("tp_btf/net_dev_start_xmit")
 int transmit(__u64 *arguments)
@@ -403,63 +461,16 @@ int transmit(__u64 *arguments)
     const struct sk_buff *packet = (void *)arguments[0];
     const struct net_device *device = (void *)arguments[1];
     struct sock *sock = packet->sk;
-    struct ownership *own = 0;
-    struct key key = {.ifindex = device->ifindex, .netns = device->nd_net.net->net_cookie, .used = 1};
-    unsigned char *head = packet->head, *network = head + packet->network_header;
-    __be16 protocol = packet->protocol;
-    __u32 headers = 0;
+    struct ownership *own = sock ? bpf_sk_storage_get(&sockets, sock, 0, 0) : 0;
 
-    if (sock)
-        own = bpf_sk_storage_get(&sockets, sock, 0, 0);
     if (!own)
-        key.owner = of_no_owner(packet, device, sock);
-    __u32 length = packet->len;
-    __u16 segments = 0;
-    if (length >= SMALLEST_DIVIDED) {
-        struct skb_shared_info *shared = AS(skb_shared_info, head + packet->end);
-        segments = READ(shared, gso_segs);
-    }
-    __u32 slot = segments > 1 ? 0 : slot_of_tcp(own, &key);
+        return count_nobodys(packet, device, sock);
+    struct key key = {.ifindex = device->ifindex, .netns = device->nd_net.net->net_cookie, .used = 1};
+    __u16 parts = parts_of(packet);
+    __u32 headers = 0, slot = parts > 1 ? 0 : slot_of_tcp(own, &key);
     if (!slot) {
-        if (protocol == bpf_htons(ETHERNET_IPV4) && own && segments <= 1) { /* how long its headers are is not asked */
-            struct iphdr *ip = AS(iphdr, network);
-            key.family = 4;
-            key.protocol = READ(ip, protocol);
-            key.scope = scope_of_ipv4(bpf_ntohl(READ(ip, daddr)));
-        } else if (protocol == bpf_htons(ETHERNET_IPV4)) {
-            struct ipv4_header ip;
-            key.family = 4;
-            if (!bpf_probe_read_kernel(&ip, sizeof ip, network))
-                headers = read_ipv4(&key, &ip, ip.to);
-        } else if (protocol == bpf_htons(ETHERNET_IPV6)) {
-            struct ipv6_header ip;
-            key.family = 6;
-            if (!bpf_probe_read_kernel(&ip, sizeof ip, network))
-                headers = read_ipv6(&key, &ip, ip.to);
-        } else {
-            key.scope = LINK;
-        }
-        if (key.owner == KERNEL && !own && key.protocol == TCP) {
-            __u8 flags = 0;
-            bpf_probe_read_kernel(&flags, 1, network + headers + 13);
-            if (flags & RESET)
-                key.owner = RESETS;
-        }
-        slot = slot_of_packet(own, &key, own && own->is_stream);
+        headers = read_sent(&key, packet);
+        slot = slot_of_packet(own, &key, own->is_stream);
     }
-    struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
-    if (!counter)
-        return 0;
-    ADD(counter->tx_bytes, length);
-    ADD(counter->tx_packets, 1);
-    if (segments > 1) {
-        headers += network - packet->data;
-        __u8 words = 0;
-        if (key.protocol == TCP)
-            bpf_probe_read_kernel(&words, 1, packet->data + headers + 12);
-        headers += transport_length(&key, words);
-        ADD(counter->tx_header_bytes, (__u64)(segments - 1) * headers);
-        ADD(counter->tx_segments, segments - 1);
-    }
-    return 0;
+    return add_sent(slot, packet, parts, key.protocol, headers);
 }

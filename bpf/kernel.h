@@ -97,10 +97,6 @@ struct sk_buff {
     unsigned int end;
     unsigned char *head, *data;
 };
-struct iphdr {
-    __u8 protocol;
-    __be32 daddr;
-};
 struct skb_shared_info {
     unsigned short gso_segs;
 };
