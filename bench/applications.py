@@ -315,7 +315,7 @@ def measure(place: lab.Place) -> Result:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", nargs="?", default="measure", choices=["measure", "serve"])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=1.5)
     chosen = parser.parse_args()
     if chosen.what == "serve":
