@@ -276,7 +276,7 @@ def own_costs() -> dict:
 
 def measure(place: lab.Place) -> Result:
     lab.need("nethogs")
-    rounds, seconds = (2, 0.5) if place.quick else (7, 1.5)
+    rounds, seconds = (2, 0.5) if place.quick else (15, 1.5)
     found = lab.run("applications.py", "--rounds", str(rounds), "--seconds", str(seconds), namespaces=True)
     result = Result(
         "Applications",
