@@ -125,7 +125,9 @@ def test_what_lived_and_ended_while_no_recorder_ran_has_its_name(
 
 def test_a_stop_leaves_the_programs_and_uninstalling_takes_them_off(space, counting, kept, start):
     before = loaded_programs()
-    counting(space).stop()
+    recorder = counting(space)
+    recorder.stop()
+    assert "to end that: netusage doctor --clean" in recorder.err
     assert loaded_programs() - before
     process = start("doctor", "--clean", environment={"NETUSAGE_RECORDER_PINS": kept})
     process.wait()

@@ -50,4 +50,9 @@ def command(inv: Invocation) -> ExitCode:
         inv.settings, ledger, say=note, reload=lambda: inv.reload().settings, must_record=True
     ) as session:
         note(f"recording into {ledger} from {session.source.name}")
-        return session.recorder.run()
+        code = session.recorder.run()
+        if session.lasts:
+            note(
+                "the kernel counts on by application until the next start; to end that: netusage doctor --clean"
+            )
+        return code

@@ -37,6 +37,7 @@ class Session:
         ledger: the file that is recorded into, None when nothing is recorded.
         not_recording: why nothing is recorded, None when it is.
         tier: how applications are told from one another; "" where they are not.
+        lasts: they are counted on in the kernel when the session is over.
         applications: what each had since the session began, of the interfaces that `usage` adds up.
     """
 
@@ -46,6 +47,7 @@ class Session:
     ledger: str | None
     not_recording: LedgerError | None
     tier: str
+    lasts: bool
     applications: Mapping[Who, Counters]
 
 
@@ -128,6 +130,7 @@ def open_session(
                 ledger if book is not None else None,
                 trouble,
                 shares.tier if shares is not None else "",
+                shares is not None and shares.lasts,
                 shares.usage if shares is not None else {},
             )
             yield session

@@ -79,6 +79,11 @@ class Shares:
         """How applications are told from one another."""
         return self._source.tier
 
+    @property
+    def lasts(self) -> bool:
+        """Whether the source counts on when it is closed."""
+        return self._source.lasts
+
     def begin(self, at: Instant, remembered: Remembered, epochs: Mapping[int, Epoch]) -> None:
         """Go on from what the ledger has of the same counters; of all others, what was counted so far is forgotten.
 
