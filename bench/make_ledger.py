@@ -156,7 +156,7 @@ def boot(db: sqlite3.Connection, book: Book, number: int, stretch: tuple[int, in
         counts = (run_end - run_start, 0, 0, 0, (run_end - run_start) // 10, 0, 10_000_000, 9_000)
         started = run_start * US
         row = (number, started, run_end * US, (run_end - start_s + 60) * 10**9, ended, "netlink", *counts)
-        run = db.execute(f"INSERT INTO run VALUES (NULL, {', '.join('?' * 14)})", row).lastrowid
+        run = db.execute(f"INSERT INTO run VALUES (NULL, {', '.join('?' * 14)}, '')", row).lastrowid
         db.execute("INSERT INTO watched VALUES (NULL, ?, ?, ?)", (run, started, run_end * US))
         if run_end < end_s:
             gap = (

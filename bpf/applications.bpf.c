@@ -84,23 +84,25 @@ static __noinline int read_script(struct owner *owner)
 
     if (!owner)
         return 0;
-    char *script = owner->script;
+    char *script = owner->script, *argument = owner->path[1]; /* whose place is free until an owner is described */
     int shell = is_shell(*(__u64 *)owner->path[0]);
+    __builtin_memset(script, 0, SCRIPT_LENGTH);
+#pragma clang loop unroll(disable)
     for (int n = 0; n < 8; n++) {
         if (at >= end)
-            break;
-        __builtin_memset(script, 0, SCRIPT_LENGTH);
-        long length = bpf_probe_read_user_str(script, SCRIPT_LENGTH, (void *)at);
-        if (length <= 0)
-            break;
-        __u64 word = *(__u64 *)script;
-        if (n && (script[0] != '-' || IS(word, "-c", 3) || (!shell && IS(word, "-e", 3))))
             return 0;
+        long length = bpf_probe_read_user_str(argument, SCRIPT_LENGTH, (void *)at);
+        if (length <= 0)
+            return 0;
+        __u64 word = *(__u64 *)argument;
+        if (n && (argument[0] != '-' || IS(word, "-c", 3) || (!shell && IS(word, "-e", 3)))) {
+            bpf_probe_read_user_str(script, SCRIPT_LENGTH, (void *)at);
+            return 0;
+        }
         at += length;
         if (length == SCRIPT_LENGTH)
-            break; /* where the next one begins is not known */
+            return 0; /* where the next one begins is not known */
     }
-    script[0] = 0;
     return 0;
 }
 
@@ -129,6 +131,7 @@ static __noinline __u64 owner_of(struct task_struct *task, struct owner *owner)
     hash = mixed(hash, ((__u64 *)owner->comm)[1]);
     if (runs_scripts(*(__u64 *)owner->path[0]) && (void *)task == (void *)bpf_get_current_task()) {
         read_script(owner);
+#pragma clang loop unroll(disable)
         for (int n = 0; n < SCRIPT_LENGTH / 8; n++)
             hash = mixed(hash, ((__u64 *)owner->script)[n]);
     }
@@ -152,11 +155,13 @@ static __noinline int describe(__u64 number, struct task_struct *task, struct ow
 
     if (!owner)
         return 0;
+#pragma clang loop unroll(disable)
     for (int n = 0; n < PATH_PARTS; n++) {
         owner->path[n][0] = 0;
         bpf_probe_read_kernel_str(owner->path[n], PART_LENGTH, BPF_CORE_READ(dentry, d_name.name));
         dentry = BPF_CORE_READ(dentry, d_parent);
     }
+#pragma clang loop unroll(disable)
     for (int n = 0; n < CGROUP_PARTS; n++) {
         owner->cgroup_path[n][0] = 0;
         bpf_probe_read_kernel_str(owner->cgroup_path[n], CGROUP_LENGTH, BPF_CORE_READ(node, name));

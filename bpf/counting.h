@@ -111,6 +111,7 @@ static __always_inline void note(__u64 number, const struct owner *owner)
 /* A place in `scratch` that nobody else writes to; 0 where all are taken. */
 static __always_inline struct owner *take(void)
 {
+#pragma clang loop unroll(disable)
     for (int n = 0; n < PLACES; n++) {
         __u32 place = n;
         struct owner *owner = bpf_map_lookup_elem(&scratch, &place);
