@@ -158,7 +158,7 @@ def watched(by: str, directory: Path) -> Iterator[subprocess.Popen | None]:
     with open(out, "w") as file:
         process = subprocess.Popen(
             [*lab.DIES_WITH_ITS_PARENT, *command],
-            env=lab.environment(),
+            env=lab.environment() | {"NETUSAGE_RECORDER_PINS": "off"},  # nothing stays in the kernel
             stdout=file,
             stderr=subprocess.STDOUT,
         )

@@ -46,7 +46,6 @@ def environment() -> dict[str, str]:
         "PYTHONPATH": str(SOURCES),
         "PATH": search_path(),
         "LC_ALL": "C.UTF-8",
-        "NETUSAGE_RECORDER_PINS": "off",  # nothing stays in the kernel
     }
 
 
