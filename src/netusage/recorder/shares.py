@@ -291,15 +291,14 @@ def below(epochs: Mapping[int, Epoch]) -> dict[int, Epoch]:
     above = {index: epoch.link for index, epoch in epochs.items() if epoch.link.kind in _HANDED_UP}
     if not above:
         return {}
-    found: dict[int, Epoch] = {}
+    members: dict[int, list[Epoch]] = {index: [] for index in above}
+    for epoch in epochs.values():
+        if epoch.link.master in members:
+            members[epoch.link.master].append(epoch)
     for index, link in above.items():
-        members = [epoch for epoch in epochs.values() if epoch.link.master == index]
-        lower = None if link.lower_elsewhere else epochs.get(link.lower)
-        if lower is not None and not members:
-            members = [lower]
-        if len(members) == 1:
-            found[index] = members[0]
-    return found
+        if not members[index] and not link.lower_elsewhere and link.lower in epochs:
+            members[index].append(epochs[link.lower])
+    return {index: own[0] for index, own in members.items() if len(own) == 1}
 
 
 def _quarter_of(wall_us: int) -> int:
