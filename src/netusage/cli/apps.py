@@ -47,12 +47,8 @@ def command(
     is "unattributed": packets that reached no socket, and what came before applications were recorded. The line below
     the table names how they are told apart; netusage doctor says how to have it better.
     """
-    import os
-
     from netusage.ledger.reader import LedgerReader
-    from netusage.periods import isoformat, zone
-    from netusage.render.context import detect
-    from netusage.render.formats import render
+    from netusage.periods import zone
     from netusage.reports.applications import applications
 
     if versions:
@@ -67,23 +63,9 @@ def command(
         rows = applications(reader, period, chosen, settings.interfaces, interfaces)
         told = shares.tiers(reader, *period)
     shown = {one for n, one in enumerate(chosen) if by or any(row.values[n] for row in rows)}
-    envelope = {
-        "report": "apps",
-        "timezone": str(where),
-        "start": isoformat(period.start_s, where),
-        "end": isoformat(period.end_s, where),
-        "by": list(chosen),
-        "tiers": told,
-        "interface_filter": list(interfaces),
-        "ledger": path,
-    }
-    with inv.output() as out:
-        report = settings.report
-        context = detect(out, os.environ, units=report.units, bits=report.bits, zone=where)
-        found = [shares.row(chosen, row.values, row.counters, row.share) for row in rows]
-        columns = shares.columns(chosen, shown)
-        render(inv.format, columns, found, envelope=envelope, context=context, stream=out)
-        shares.write_tiers(told, inv.format, out)
+    found = [shares.row(chosen, row.values, row.counters, row.share) for row in rows]
+    about = shares.About("apps", where, *period, told, interfaces, path, chosen)
+    shares.write(inv, shares.columns(chosen, shown), found, about)
 
 
 def _list_versions(inv: Invocation) -> None:

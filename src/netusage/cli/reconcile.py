@@ -1,12 +1,9 @@
 """netusage reconcile: for each interface, the account that adds up."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netusage.cli import options, shares
 from netusage.cli.context import Invocation, pass_invocation
-
-if TYPE_CHECKING:
-    from netusage.model import Counters
 
 _EXPLAINED = {
     "applications": "each by name: netusage apps --by application",
@@ -38,14 +35,10 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
 
     The lines add up to what the interface counted, to the byte. A rest that is not zero says what it can be.
     """
-    import os
-
     from netusage.ledger.reader import LedgerReader
-    from netusage.periods import isoformat, zone
+    from netusage.periods import zone
     from netusage.render.columns import Column
-    from netusage.render.context import detect
-    from netusage.render.formats import render
-    from netusage.reports.applications import reconcile
+    from netusage.reports.applications import reconcile, share_of
 
     settings = inv.settings
     where = zone(settings.report.tz or None)
@@ -63,7 +56,7 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
                     "line": line,
                     **counters._asdict(),
                     "both": counters.rx_bytes + counters.tx_bytes,
-                    "share": _share(counters, account.total),
+                    "share": share_of(counters, account.total),
                     "note": "" if counters.is_zero else _EXPLAINED.get(line, ""),
                 }
             )
@@ -76,22 +69,5 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
         Column("share", "Share", "share"),
         Column("note", "Because", spare=True),
     ]
-    envelope = {
-        "report": "reconcile",
-        "timezone": str(where),
-        "start": isoformat(period.start_s, where),
-        "end": isoformat(period.end_s, where),
-        "tiers": told,
-        "interface_filter": list(interfaces),
-        "ledger": path,
-    }
-    with inv.output() as out:
-        report = settings.report
-        context = detect(out, os.environ, units=report.units, bits=report.bits, zone=where)
-        render(inv.format, columns, found, envelope=envelope, context=context, stream=out)
-        shares.write_tiers(told, inv.format, out)
-
-
-def _share(counters: "Counters", total: "Counters") -> float | None:
-    whole = total.rx_bytes + total.tx_bytes
-    return (counters.rx_bytes + counters.tx_bytes) / whole if whole else None
+    about = shares.About("reconcile", where, *period, told, interfaces, path)
+    shares.write(inv, columns, found, about)

@@ -1,11 +1,13 @@
 """What the commands that tell applications apart have in common: dimensions, columns, and the tier below a table."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from netusage.model import US
 
 if TYPE_CHECKING:
+    from netusage.cli.context import Invocation
     from netusage.ledger.reader import LedgerReader
     from netusage.model import Counters
     from netusage.render.columns import Column
@@ -61,3 +63,43 @@ def write_tiers(told: Sequence[str], format_name: str, out: TextIO) -> None:
         out.write("\nApplications are not told apart: totals of interfaces only (netusage doctor)\n")
     else:
         out.write(f"\nApplications are told apart by: {', then '.join(told)}\n")
+
+
+class About(NamedTuple):
+    """What an envelope says of a report; [start, end) in UTC seconds, `by` where something was told apart."""
+
+    report: str
+    zone: tzinfo
+    start_s: int
+    end_s: int
+    tiers: Sequence[str]
+    interfaces: Sequence[str]
+    ledger: str
+    by: Sequence[str] = ()
+
+
+def write(
+    inv: "Invocation", columns: "Sequence[Column]", rows: Iterable[dict[str, Any]], about: About
+) -> None:
+    """Write rows in the format that was asked for, with the tiers."""
+    import os
+
+    from netusage.periods import isoformat
+    from netusage.render.context import detect
+    from netusage.render.formats import render
+
+    envelope = {
+        "report": about.report,
+        "timezone": str(about.zone),
+        "start": isoformat(about.start_s, about.zone),
+        "end": isoformat(about.end_s, about.zone),
+        **({"by": list(about.by)} if about.by else {}),
+        "tiers": list(about.tiers),
+        "interface_filter": list(about.interfaces),
+        "ledger": about.ledger,
+    }
+    settings = inv.settings.report
+    with inv.output() as out:
+        context = detect(out, os.environ, units=settings.units, bits=settings.bits, zone=about.zone)
+        render(inv.format, columns, rows, envelope=envelope, context=context, stream=out)
+        write_tiers(about.tiers, inv.format, out)

@@ -128,7 +128,7 @@ class Part(NamedTuple):
 
     start_s: the quarter of an hour, UTC seconds.
     epoch: of the interface.
-    scope: how far away the other end is (`sources.applications.kernel.Scope`).
+    scope: how far away the other end is (`sources.applications.counts.Scope`).
     protocol: of IP, 0 for none. family: 4, 6, or 0 for none.
     """
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import ShareRecord
 from netusage.ledger.reader import LedgerReader
-from netusage.model import QUARTER_S, ZERO, Counters
+from netusage.model import QUARTER_S, ZERO, Counters, Who
 from netusage.periods import Period, refuse_reversed
 from netusage.reports import selection
 from netusage.reports.usage import DEFAULT_COUNTS, Question, ReportKind, asked_periods
@@ -76,12 +76,20 @@ class Account(NamedTuple):
     lines: list[tuple[str, Counters]]
 
 
+def name_of(who: Who) -> str:
+    """What a person calls an application, or that which is none."""
+    return who.name if who.kind == "application" else NOBODY[who.kind]
+
+
+def share_of(counters: Counters, total: Counters) -> float | None:
+    """The part of all bytes, 0 to 1; None when there are none."""
+    return _bytes(counters) / _bytes(total) if _bytes(total) else None
+
+
 def _name(row: ShareRecord) -> str:
-    if row.who.kind == "application":
-        return row.who.name
     if row.who.kind == "kernel":
         return f"kernel: {row.who.name or _OF_THE_KERNEL.get(row.protocol) or _protocol(row.protocol)}"
-    return NOBODY[row.who.kind]
+    return name_of(row.who)
 
 
 def _protocol(number: int) -> str:
@@ -220,7 +228,7 @@ def _rows(
         known = {"application": REST, "interface": interface or ""}
         key = tuple(known.get(one, "") for one in by)
         sums[key] = sums.get(key, ZERO).plus(rest)
-    return [Row(key, counters, _part(counters, total)) for key, counters in sums.items()]
+    return [Row(key, counters, share_of(counters, total)) for key, counters in sums.items()]
 
 
 def reconcile(reader: LedgerReader, period: Period, patterns: Sequence[str] = ()) -> list[Account]:
@@ -278,7 +286,3 @@ def _sum(parts: Iterable[Counters]) -> Counters:
 
 def _bytes(counters: Counters) -> int:
     return counters.rx_bytes + counters.tx_bytes
-
-
-def _part(counters: Counters, total: Counters) -> float | None:
-    return _bytes(counters) / _bytes(total) if _bytes(total) else None

@@ -158,8 +158,9 @@ def report(reader: LedgerReader, question: Question) -> UsageReport:
         UsageError: the question makes no sense.
         NoDataError: nothing is recorded for it.
     """
-    spans = asked_periods(reader, question)
-    begun = _extent(reader)[0]
+    _check(question)
+    extent = _extent(reader)
+    spans, begun = _periods(question, extent), extent[0]
     interfaces = reader.interfaces()
     series = _series(interfaces, question)
     if question.kind is ReportKind.TOP:

@@ -230,12 +230,12 @@ class _Tracker:
     def _summarise_applications(self, session: Session, total: int) -> None:
         """Those that had the most, and the rest in one line, so that all lines add up."""
         from netusage.render.cells import safe  # noqa: PLC0415  # at the end, and only where there are any
-        from netusage.reports.applications import NOBODY  # noqa: PLC0415  # as above
+        from netusage.reports.applications import name_of  # noqa: PLC0415  # as above
 
         units = self._options.settings.report.units
         sums: dict[str, int] = {}
         for who, counters in session.applications.items():
-            name = who.name if who.kind == "application" else NOBODY[who.kind]
+            name = name_of(who)
             sums[name] = sums.get(name, 0) + counters.rx_bytes + counters.tx_bytes
         if not sums:
             return
