@@ -214,12 +214,10 @@ static __always_inline __u64 current_owner(void)
 SEC("cgroup/sock_create")
 int made(struct bpf_sock *sock)
 {
-    struct ownership *own = bpf_sk_storage_get(&sockets, sock, 0, BPF_SK_STORAGE_GET_F_CREATE);
+    struct ownership *own = ownership_of(sock);
 
-    if (!own) {
-        without_storage();
+    if (!own)
         return 1;
-    }
     own->owner = current_owner();
     own->user = own->owner ? running() : 0;
     own->is_stream = sock->type == SOCK_STREAM;
@@ -266,11 +264,9 @@ static __always_inline int used(struct sock *sock)
 
     if (family != AF_INET && family != AF_INET6)
         return 0;
-    struct ownership *own = bpf_sk_storage_get(&sockets, sock, 0, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!own) {
-        without_storage();
+    struct ownership *own = ownership_of(sock);
+    if (!own)
         return 0;
-    }
     __u64 user = running();
     if (own->user == user)
         return 0;
@@ -319,11 +315,9 @@ int found(struct bpf_iter__task_file *ctx)
     __u16 family = sock->__sk_common.skc_family;
     if (family != AF_INET && family != AF_INET6)
         return 0;
-    struct ownership *own = bpf_sk_storage_get(&sockets, sock, 0, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!own) {
-        without_storage();
+    struct ownership *own = ownership_of(sock);
+    if (!own)
         return 0;
-    }
     if (own->owner)
         return 0;
     own->netns = sock->__sk_common.skc_net.net->net_cookie;

@@ -50,12 +50,10 @@ static __noinline __u64 running_owner(void)
 SEC("cgroup/sock_create")
 int made(struct bpf_sock *sock)
 {
-    struct ownership *own = bpf_sk_storage_get(&sockets, sock, 0, BPF_SK_STORAGE_GET_F_CREATE);
+    struct ownership *own = ownership_of(sock);
 
-    if (!own) {
-        without_storage();
+    if (!own)
         return 1;
-    }
     own->owner = running_owner();
     own->netns = bpf_get_netns_cookie(sock);
     return 1;

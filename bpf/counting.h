@@ -126,12 +126,15 @@ static __always_inline void give_back(struct owner *owner)
     *(volatile __u32 *)&owner->taken = 0;
 }
 
-static __always_inline void without_storage(void)
+/* What is kept of a socket, made where there is nothing yet; 0 where it cannot be. */
+static __always_inline struct ownership *ownership_of(void *sock)
 {
-    struct state *counts = state();
+    struct ownership *own = bpf_sk_storage_get(&sockets, sock, 0, BPF_SK_STORAGE_GET_F_CREATE);
+    struct state *counts = own ? 0 : state();
 
     if (counts)
         __sync_fetch_and_add(&counts->without_storage, 1);
+    return own;
 }
 
 /* ---- Counters ----------------------------------------------------------------------------------------------- */
