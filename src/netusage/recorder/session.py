@@ -17,7 +17,7 @@ from netusage.recorder.meter import Meter
 from netusage.recorder.notify import Notifier
 from netusage.recorder.rules import Rules
 from netusage.recorder.shares import Names, Shares
-from netusage.recorder.waiting import SignalWaiter
+from netusage.recorder.waiting import SignalWaiter, ThreadWaiter
 from netusage.settings.schema import Settings
 from netusage.sources.base import Source
 from netusage.sources.choose import open_source
@@ -61,6 +61,7 @@ def open_session(
     must_record: bool,
     selected: Callable[[Link], bool] | None = None,
     on_sample: Callable[[Session, Instant], None] = lambda _session, _at: None,
+    waiter: ThreadWaiter | None = None,
 ) -> Iterator[Session]:
     """Open source, ledger and signals; close them at the end.
 
@@ -72,6 +73,7 @@ def open_session(
         must_record: a ledger that cannot be had is an error; otherwise counting goes on without it.
         selected: the interfaces that `Meter.usage` adds up; the machine's total when None.
         on_sample: called after every reading of the grid.
+        waiter: waits instead of one that hears signals, which only the main thread can.
 
     Raises:
         SourceError: no source works here.
@@ -87,10 +89,12 @@ def open_session(
         aside: Gap | None = None
         book, trouble = _open_book(ledger, place, settings, opened, source.name, must_record=must_record)
         with contextlib.ExitStack() as stack:
-            waiter = stack.enter_context(SignalWaiter())
+            waits: SignalWaiter | ThreadWaiter = waiter or SignalWaiter()
+            stack.enter_context(waits)
             if book is not None:
                 stack.callback(book.close)
-                waiter.hurry = book.interrupt
+                if isinstance(waits, SignalWaiter):
+                    waits.hurry = book.interrupt
                 if book.set_aside_to:
                     say(f"the ledger was damaged; it is now {book.set_aside_to}, and a new one was begun")
                     note = (
@@ -113,7 +117,7 @@ def open_session(
             recorder = Recorder(
                 source,
                 clock,
-                waiter,
+                waits,
                 book,
                 meter,
                 timing=timing,

@@ -4,6 +4,7 @@ import contextlib
 import select
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import NamedTuple, Protocol, Self
@@ -26,6 +27,33 @@ class Waiter(Protocol):
     def wait(self, timeout_ns: int, fileno: int | None) -> Wake:
         """Wait at most so long for the descriptor to become readable, or for a signal."""
         ...
+
+
+class ThreadWaiter:
+    """Waits in a thread that another one may stop: no signal reaches it. A context manager.
+
+    Link events are not waited for: they are read at the next reading.
+    """
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the present wait and all later ones; from any thread."""
+        self._stopped.set()
+
+    def wait(self, timeout_ns: int, fileno: int | None) -> Wake:  # noqa: ARG002  # see the class
+        """Wait until the time is up or somebody stops it."""
+        stopped = self._stopped.wait(max(timeout_ns, 0) / NS)
+        return Wake(stop=ExitCode.OK if stopped else None)
 
 
 class SignalWaiter:

@@ -1,0 +1,1 @@
+"""The terminal that is watched: interfaces and applications, each second."""

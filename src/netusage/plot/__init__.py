@@ -1,0 +1,1 @@
+"""Pictures of what was used, on disk, without a browser."""
