@@ -49,6 +49,7 @@ def command(
     """
     from netusage.ledger.reader import LedgerReader
     from netusage.periods import zone
+    from netusage.render import documents
     from netusage.reports.applications import applications
 
     if versions:
@@ -61,27 +62,20 @@ def command(
     path = str(inv.ledger_path(for_reading=True))
     with LedgerReader(path) as reader:
         rows = applications(reader, period, chosen, settings.interfaces, interfaces)
-        told = shares.tiers(reader, *period)
+        told = documents.tiers(reader, *period)
     shown = {one for n, one in enumerate(chosen) if by or any(row.values[n] for row in rows)}
-    found = [shares.row(chosen, row.values, row.counters, row.share) for row in rows]
-    about = shares.About("apps", where, *period, told, interfaces, path, chosen)
-    shares.write(inv, shares.columns(chosen, shown), found, about)
+    about = documents.About("apps", where, period, told, path, interfaces, chosen)
+    shares.write(inv, documents.applications(rows, about, shown), told, where)
 
 
 def _list_versions(inv: Invocation) -> None:
     """Applications with their executables: one that was replaced is another version of the same application."""
-    import os
-
     from netusage.errors import NoDataError
     from netusage.ledger.reader import LedgerReader
-    from netusage.model import US
-    from netusage.periods import isoformat, zone
-    from netusage.render.columns import Column
-    from netusage.render.context import detect
-    from netusage.render.formats import render
+    from netusage.periods import zone
+    from netusage.render import documents
 
-    report = inv.settings.report
-    where = zone(report.tz or None)
+    where = zone(inv.settings.report.tz or None)
     path = str(inv.ledger_path(for_reading=True))
     with LedgerReader(path) as reader:
         seen = reader.versions()
@@ -90,26 +84,4 @@ def _list_versions(inv: Invocation) -> None:
             "no executable has been seen of any application",
             hint="what this machine can tell of them, and how to have more: netusage doctor",
         )
-    rows = [
-        {
-            "application": one.who.name,
-            "path": one.who.path,
-            "device": one.device,
-            "inode": one.inode,
-            "first_seen": isoformat(one.first_seen_us // US, where),
-            "last_seen": isoformat(one.last_seen_us // US, where),
-        }
-        for one in seen
-    ]
-    columns = [
-        Column("application", "Application"),
-        Column("path", "Path"),
-        Column("device", "Device", "int", table=False),
-        Column("inode", "Inode", "int"),
-        Column("first_seen", "First seen"),
-        Column("last_seen", "Last seen"),
-    ]
-    envelope = {"report": "versions", "timezone": str(where), "ledger": path}
-    with inv.output() as out:
-        context = detect(out, os.environ, units=report.units, bits=report.bits, zone=where)
-        render(inv.format, columns, rows, envelope=envelope, context=context, stream=out)
+    shares.write(inv, documents.versions(seen, where, path), (), where)

@@ -1,14 +1,7 @@
 """netusage interfaces: every interface that was ever seen."""
 
-from collections.abc import Iterator
-from datetime import tzinfo
-from typing import TYPE_CHECKING, Any
-
-from netusage.cli import options
+from netusage.cli import options, shares
 from netusage.cli.context import Invocation, pass_invocation
-
-if TYPE_CHECKING:
-    from netusage.reports.interfaces import InterfaceRow
 
 
 @options.command(
@@ -30,13 +23,9 @@ def command(inv: Invocation) -> None:
     interfaces (bridges, bonds, tunnels ...) is recorded and not added up. The configuration can say otherwise with
     [interfaces] counted and not_counted.
     """
-    import os
-
     from netusage.ledger.reader import LedgerReader
     from netusage.periods import zone
-    from netusage.render.columns import Column
-    from netusage.render.context import detect
-    from netusage.render.formats import render
+    from netusage.render import documents
     from netusage.reports.interfaces import interfaces
 
     settings = inv.settings
@@ -44,38 +33,4 @@ def command(inv: Invocation) -> None:
     path = str(inv.ledger_path(for_reading=True))
     with LedgerReader(path) as reader:
         rows = interfaces(reader, settings.interfaces)
-    columns = [
-        Column("interface", "Interface"),
-        Column("kind", "Kind"),
-        Column("state", "State"),
-        Column("counted", "In total", "flag"),
-        Column("reason", "Because"),
-        Column("first_seen", "First seen", "date"),
-        Column("last_seen", "Last seen", "date"),
-        Column("rx_bytes", "Received", "bytes", spare=True),
-        Column("tx_bytes", "Sent", "bytes", spare=True),
-        Column("rx_packets", "Packets received", "int", table=False),
-        Column("tx_packets", "Packets sent", "int", table=False),
-    ]
-    envelope = {"report": "interfaces", "timezone": str(where), "ledger": path}
-    with inv.output() as out:
-        report = settings.report
-        context = detect(out, os.environ, units=report.units, bits=report.bits, zone=where)
-        render(inv.format, columns, _rows(rows, where), envelope=envelope, context=context, stream=out)
-
-
-def _rows(rows: "list[InterfaceRow]", zone: tzinfo) -> Iterator[dict[str, Any]]:
-    from netusage.model import US
-    from netusage.periods import isoformat
-
-    for row in rows:
-        yield {
-            "interface": row.name,
-            "kind": row.kind,
-            "state": row.state,
-            "counted": row.counted,
-            "reason": row.reason,
-            "first_seen": isoformat(row.first_seen_us // US, zone),
-            "last_seen": isoformat(row.last_seen_us // US, zone),
-            **row.totals._asdict(),
-        }
+    shares.write(inv, documents.interfaces(rows, where, path), (), where)

@@ -3,8 +3,8 @@
 import contextlib
 import gc
 import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +14,7 @@ from netusage.cli.context import Invocation, pass_invocation
 
 if TYPE_CHECKING:
     from netusage.render.columns import Column, Kind
-    from netusage.reports.usage import NamedPeak, Question, UsageReport
+    from netusage.reports.usage import Question, UsageReport
 
 KINDS = ("minute", "5min", "hour", "day", "week", "month", "year", "total", "top")
 _PERCENTILE = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,3}))?(?:th)?", re.ASCII)
@@ -89,6 +89,7 @@ def command(  # noqa: PLR0917  # click passes them by name
 
     from netusage.ledger.reader import LedgerReader
     from netusage.periods import parse_instant, zone
+    from netusage.render import documents
     from netusage.render.progress import progress
     from netusage.reports.usage import Question, ReportKind, report
     from netusage.settings.schema import Weekday
@@ -119,7 +120,7 @@ def command(  # noqa: PLR0917  # click passes them by name
         with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
             reader.on_progress(lambda: advance(0))
             answer = report(reader, question)
-            told = shares.tiers(reader, answer.start_s, answer.end_s)
+            told = documents.tiers(reader, answer.start_s, answer.end_s)
         _write(inv, answer, path, told)
 
 
@@ -172,6 +173,7 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
 
     from netusage.errors import UsageError
     from netusage.ledger.reader import LedgerReader
+    from netusage.render import documents
     from netusage.render.context import detect
     from netusage.render.formats import render
     from netusage.render.progress import progress
@@ -184,27 +186,20 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
         )
     with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
         reader.on_progress(lambda: advance(0))
-        rows, start_s, end_s, has_days = by_period(reader, question, by)
-        told = shares.tiers(reader, start_s, end_s)
+        answer = by_period(reader, question, by)
+        told = documents.tiers(reader, answer.start_s, answer.end_s)
+    document = documents.applications_by_period(answer, question, by, told, path)
+    columns, rows = document.columns, document.rows
+    is_for_people = inv.format in _FOR_PEOPLE
+    if is_for_people:
+        columns = _period_columns(question) + documents.share_columns(by, by)
+        names = (_name_of(row.start_s, question) for row in answer.rows)
+        rows = ({"period": name} | row for name, row in zip(names, rows, strict=True))
     settings = inv.settings.report
     with inv.output() as out:
         context = detect(out, os.environ, units=settings.units, bits=settings.bits, zone=question.zone)
-        time = _times(question.zone)
-        is_for_people = inv.format in _FOR_PEOPLE
-        found: list[dict[str, Any]] = [
-            {"period": _name_of(row.start_s, question), "start": time(row.start_s), "end": time(row.end_s)}
-            | {"interface": None}
-            | shares.row(by, row.values, row.counters, row.share)
-            for row in rows
-        ]
-        columns = _period_columns(question) if is_for_people else list(_period_columns_for_programs())
-        columns += shares.columns(by, by)
-        if not is_for_people:
-            for row in found:
-                del row["period"]
-        envelope = _envelope(question, start_s, end_s, path, told) | {"by": list(by), "has_days": has_days}
-        render(inv.format, columns, found, envelope=envelope, context=context, stream=out)
-        if has_days and is_for_people:
+        render(inv.format, columns, rows, envelope=document.envelope, context=context, stream=out)
+        if answer.has_days and is_for_people:
             out.write("\nSome of it is known by days only, and stands where each day begins.\n")
         shares.write_tiers(told, inv.format, out)
 
@@ -212,6 +207,7 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
 def _write(inv: Invocation, answer: "UsageReport", path: str, told: Sequence[str]) -> None:
     import os
 
+    from netusage.render import documents
     from netusage.render.context import detect
     from netusage.render.formats import render, render_columns
 
@@ -223,101 +219,8 @@ def _write(inv: Invocation, answer: "UsageReport", path: str, told: Sequence[str
             render_columns(inv.format, columns, values, context=context, stream=out)
             shares.write_tiers(told, inv.format, out)
         else:
-            columns = list(_columns_for_programs(question))
-            rows = _rows(answer)
-            envelope = _envelope(question, answer.start_s, answer.end_s, path, told)
+            envelope, columns, rows = documents.usage(answer, told, path)
             render(inv.format, columns, rows, envelope=envelope, context=context, stream=out)
-
-
-# ---- For programs -----------------------------------------------------------------------------------------------
-
-
-def _envelope(
-    question: "Question", start_s: int, end_s: int, path: str, told: Sequence[str]
-) -> dict[str, Any]:
-    from netusage.periods import isoformat
-
-    return {
-        "report": question.kind.value,
-        "timezone": str(question.zone),
-        "start": isoformat(start_s, question.zone),
-        "end": isoformat(end_s, question.zone),
-        "interface_filter": list(question.patterns),
-        "billing_day": question.billing_day,
-        "tiers": list(told),
-        "ledger": path,
-    }
-
-
-def _columns_for_programs(question: "Question") -> Iterator["Column"]:
-    from netusage.render.columns import Column
-
-    yield from (*_period_columns_for_programs(), Column("interface", "Interface"))
-    for key in (
-        "rx_bytes",
-        "tx_bytes",
-        "rx_packets",
-        "tx_packets",
-        "estimated_rx_bytes",
-        "estimated_tx_bytes",
-    ):
-        yield Column(key, key, "int")
-    if question.peak:
-        for way, _ in _WAYS:
-            for key in ("bytes_per_second", "at", "within_seconds", "interface"):
-                yield Column(f"peak_{way}_{key}", key)
-    if question.percentile is not None:
-        for key in ("", "_rx_bytes_per_second", "_tx_bytes_per_second", "_bucket_seconds"):
-            yield Column(f"percentile{key}", key)
-
-
-def _period_columns_for_programs() -> "Iterator[Column]":
-    from netusage.render.columns import Column
-
-    yield from (Column("start", "Start", "time"), Column("end", "End", "time"))
-
-
-def _rows(answer: "UsageReport") -> Iterator[dict[str, Any]]:
-    question = answer.question
-    time = _times(question.zone)
-    for row in answer.rows:
-        found: dict[str, Any] = {
-            "start": time(row.start_s),
-            "end": time(row.end_s),
-            "interface": row.interface,
-            **row.usage._asdict(),
-        }
-        if question.peak:
-            for (way, _), peak in zip(_WAYS, (row.rx_peak, row.tx_peak), strict=True):
-                found |= _peak(f"peak_{way}", peak, time)
-        if question.percentile is not None and row.percentile is not None:
-            found["percentile"] = _percent(question.percentile)
-            found["percentile_rx_bytes_per_second"] = row.percentile.rx
-            found["percentile_tx_bytes_per_second"] = row.percentile.tx
-            found["percentile_bucket_seconds"] = row.percentile.width_s
-        yield found
-
-
-def _times(zone: tzinfo) -> Callable[[int], str]:
-    """`isoformat` in a zone; where one period ends the next begins, so each is asked for twice."""
-    from functools import lru_cache
-
-    from netusage.periods import isoformat
-
-    return lru_cache(maxsize=8)(lambda at_s: isoformat(at_s, zone))
-
-
-def _peak(key: str, peak: "NamedPeak | None", time: Callable[[int], str]) -> dict[str, Any]:
-    return {
-        f"{key}_bytes_per_second": peak.rate if peak else None,
-        f"{key}_at": time(peak.at_s) if peak else None,
-        f"{key}_within_seconds": peak.width_s if peak else None,
-        f"{key}_interface": peak.interface if peak else None,
-    }
-
-
-def _percent(thousandths: int) -> int | float:
-    return thousandths / 1000 if thousandths % 1000 else thousandths // 1000
 
 
 # ---- For people -------------------------------------------------------------------------------------------------
@@ -325,6 +228,7 @@ def _percent(thousandths: int) -> int | float:
 
 def _columns_for_people(answer: "UsageReport") -> list["Column"]:
     from netusage.render.columns import Column
+    from netusage.render.documents import percent
 
     question = answer.question
     columns = _period_columns(question)
@@ -340,7 +244,7 @@ def _columns_for_people(answer: "UsageReport") -> list["Column"]:
         columns += [Column(f"{way}_peak", f"Peak {name}", "rate") for way, name in _WAYS]
     if question.percentile is not None:
         columns += [
-            Column(f"{way}_percentile", f"{_percent(question.percentile)}th {name}", "rate")
+            Column(f"{way}_percentile", f"{percent(question.percentile)}th {name}", "rate")
             for way, name in _WAYS
         ]
     if answer.has_estimates:

@@ -197,62 +197,10 @@ def _ago(us: int) -> str:
 
 
 def _write_for_programs(view: View, answer: Summary, zone: tzinfo, out: TextIO) -> None:
-    from netusage.render.columns import Column
     from netusage.render.context import RenderContext
+    from netusage.render.documents import summary
     from netusage.render.formats import render
 
-    columns = [
-        Column("period", "Period"),
-        Column("start", "Start", "time"),
-        Column("end", "End", "time"),
-        Column("interface", "Interface"),
-    ]
-    keys = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "estimated_rx_bytes", "estimated_tx_bytes")
-    kinds = ("bytes", "bytes", "int", "int", "bytes", "bytes")
-    columns += [Column(key, key.replace("_", " "), kind) for key, kind in zip(keys, kinds, strict=True)]  # type: ignore[arg-type]
-    envelope = {
-        "report": "summary",
-        "timezone": str(zone),
-        "ledger": view.path,
-        "recorder": _recorder(answer, zone),
-        "gaps": [
-            {
-                "period": gaps.stretch.value,
-                "count": gaps.number,
-                "lossy": gaps.lossy,
-                "microseconds": gaps.length_us,
-            }
-            for gaps in answer.gaps
-        ],
-    }
+    envelope, columns, rows = summary(answer, zone, view.path)
     context = RenderContext(units=view.units, zone=zone)
-    rows = (_row(row, zone) for row in answer.rows)
     render(view.format, columns, rows, envelope=envelope, context=context, stream=out)
-
-
-def _row(row: SummaryRow, zone: tzinfo) -> dict[str, Any]:
-    from netusage.periods import isoformat
-
-    return {
-        "period": row.stretch.value,
-        "start": isoformat(row.start_s, zone),
-        "end": isoformat(row.end_s, zone),
-        "interface": row.interface,
-        **row.usage._asdict(),
-    }
-
-
-def _recorder(answer: Summary, zone: tzinfo) -> dict[str, Any]:
-    from netusage.model import US
-    from netusage.periods import isoformat
-
-    run, holder = answer.recorder.last_run, answer.recorder.holder
-    return {
-        "running": holder is not None,
-        "pid": holder.pid if holder else None,
-        "source": run.source if run else None,
-        "tier": (run.tier or "interfaces") if run else None,
-        "started": isoformat(run.started_us // US, zone) if run else None,
-        "last_commit": isoformat(run.last_us // US, zone) if run else None,
-        "ended": run.ended if run else None,
-    }

@@ -1,0 +1,357 @@
+"""What programs read of each report: an envelope, columns and rows, the same from the command line and from the API.
+
+Bytes are integers, times ISO 8601 with offset. Columns are those of CSV and TSV, and of tables for people where those
+have no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import tzinfo
+from functools import lru_cache
+
+from netusage.model import US
+from netusage.periods import isoformat
+from netusage.records import NamedTuple
+from netusage.render.columns import Column
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from netusage.ledger.answers import VersionRecord
+    from netusage.ledger.reader import LedgerReader
+    from netusage.model import Counters
+    from netusage.periods import Period
+    from netusage.reports.applications import Account, Periods
+    from netusage.reports.applications import Row as ShareRow
+    from netusage.reports.interfaces import InterfaceRow
+    from netusage.reports.summary import Summary
+    from netusage.reports.usage import NamedPeak, Question, UsageReport
+
+_WAYS = ("rx", "tx")
+_USAGE = (
+    "rx_bytes",
+    "tx_bytes",
+    "rx_packets",
+    "tx_packets",
+    "estimated_rx_bytes",
+    "estimated_tx_bytes",
+)
+_EXPLAINED = {
+    "applications": "each by name: netusage apps --by application",
+    "the kernel itself": "ARP, ICMP, resets, and what sockets of the kernel send",
+    "forwarded": "came in at another interface and was sent on",
+    "without a name": "a socket whose process could not be told",
+    "other applications": "each had too little of its day to be kept apart: recorder.other_below_ppm",
+    "unattributed": "reached no socket, or was counted before applications were recorded",
+    "delivered twice": "as multicast to two receivers; or read a moment apart from the interface",
+}
+
+
+class Document(NamedTuple):
+    """A report as programs read it; rows are made while they are read, once.
+
+    envelope: what JSON says beside the rows, "report" first.
+    """
+
+    envelope: dict[str, Any]
+    columns: list[Column]
+    rows: Iterable[dict[str, Any]]
+
+
+class About(NamedTuple):
+    """What an envelope says of a stretch of time.
+
+    period: [start, end) in UTC seconds. tiers: how applications were told apart, the present way last.
+    interfaces: patterns of names that were asked for. by: what was told apart. ledger: the file.
+    """
+
+    report: str
+    zone: tzinfo
+    period: Period
+    tiers: Sequence[str]
+    ledger: str
+    interfaces: Sequence[str] = ()
+    by: Sequence[str] = ()
+
+    def envelope(self, **more: Any) -> dict[str, Any]:
+        """The envelope, with more in it."""
+        return {
+            "report": self.report,
+            "timezone": str(self.zone),
+            "start": isoformat(self.period.start_s, self.zone),
+            "end": isoformat(self.period.end_s, self.zone),
+            "interface_filter": list(self.interfaces),
+            **({"by": list(self.by)} if self.by else {}),
+            **more,
+            "tiers": list(self.tiers),
+            "ledger": self.ledger,
+        }
+
+
+def tiers(reader: LedgerReader, since_s: int, until_s: int) -> list[str]:
+    """How applications were told apart in [since, until), UTC seconds; the present way last."""
+    return [tier or "interfaces" for tier in reader.tiers(since_s * US, until_s * US)]
+
+
+# ---- Usage by period --------------------------------------------------------------------------------------------
+
+
+def usage(answer: UsageReport, told: Sequence[str], ledger: str) -> Document:
+    """Usage by period, of the machine or of interfaces."""
+    question = answer.question
+    columns = [
+        Column("start", "Start", "time"),
+        Column("end", "End", "time"),
+        Column("interface", "Interface"),
+    ]
+    columns += [Column(key, key, "int") for key in _USAGE]
+    if question.peak:
+        keys = ("bytes_per_second", "at", "within_seconds", "interface")
+        columns += [Column(f"peak_{way}_{key}", key) for way in _WAYS for key in keys]
+    if question.percentile is not None:
+        keys = ("", "_rx_bytes_per_second", "_tx_bytes_per_second", "_bucket_seconds")
+        columns += [Column(f"percentile{key}", key) for key in keys]
+    about = _of_periods(question, answer.start_s, answer.end_s, told, ledger)
+    return Document(about, columns, _usage_rows(answer))
+
+
+def _of_periods(
+    question: Question, start_s: int, end_s: int, told: Sequence[str], ledger: str, **more: Any
+) -> dict[str, Any]:
+    return {
+        "report": question.kind.value,
+        "timezone": str(question.zone),
+        "start": isoformat(start_s, question.zone),
+        "end": isoformat(end_s, question.zone),
+        "interface_filter": list(question.patterns),
+        "billing_day": question.billing_day,
+        "tiers": list(told),
+        "ledger": ledger,
+        **more,
+    }
+
+
+def _usage_rows(answer: UsageReport) -> Iterator[dict[str, Any]]:
+    question = answer.question
+    time = _times(question.zone)
+    for row in answer.rows:
+        found: dict[str, Any] = {
+            "start": time(row.start_s),
+            "end": time(row.end_s),
+            "interface": row.interface,
+            **row.usage._asdict(),
+        }
+        if question.peak:
+            for way, peak in zip(_WAYS, (row.rx_peak, row.tx_peak), strict=True):
+                found |= _peak(f"peak_{way}", peak, time)
+        if question.percentile is not None and row.percentile is not None:
+            found["percentile"] = percent(question.percentile)
+            found["percentile_rx_bytes_per_second"] = row.percentile.rx
+            found["percentile_tx_bytes_per_second"] = row.percentile.tx
+            found["percentile_bucket_seconds"] = row.percentile.width_s
+        yield found
+
+
+def _times(zone: tzinfo) -> Callable[[int], str]:
+    """`isoformat` in a zone; where one period ends the next begins, so each is asked for twice."""
+    return lru_cache(maxsize=8)(lambda at_s: isoformat(at_s, zone))
+
+
+def _peak(key: str, peak: NamedPeak | None, time: Callable[[int], str]) -> dict[str, Any]:
+    return {
+        f"{key}_bytes_per_second": peak.rate if peak else None,
+        f"{key}_at": time(peak.at_s) if peak else None,
+        f"{key}_within_seconds": peak.width_s if peak else None,
+        f"{key}_interface": peak.interface if peak else None,
+    }
+
+
+def percent(thousandths: int) -> int | float:
+    """A percentile as people write it."""
+    return thousandths / 1000 if thousandths % 1000 else thousandths // 1000
+
+
+# ---- By application ---------------------------------------------------------------------------------------------
+
+
+def share_columns(by: Sequence[str], shown: Iterable[str]) -> list[Column]:
+    """Columns of what is told apart, and of what each had; tables have those that are shown."""
+    return [
+        *(Column(one, one.capitalize(), table=one in shown) for one in by),
+        Column("rx_bytes", "Received", "bytes"),
+        Column("tx_bytes", "Sent", "bytes"),
+        Column("both", "Total", "bytes"),
+        Column("share", "Share", "share"),
+    ]
+
+
+def share_row(
+    by: Sequence[str], values: Sequence[str], counters: Counters, share: float | None
+) -> dict[str, Any]:
+    """What one of them had."""
+    return (
+        dict(zip(by, values, strict=True))
+        | counters._asdict()
+        | {"both": counters.rx_bytes + counters.tx_bytes, "share": share}
+    )
+
+
+def applications(rows: Iterable[ShareRow], about: About, shown: Iterable[str]) -> Document:
+    """What applications, users ... had; `shown` are the dimensions that a table has."""
+    found = (share_row(about.by, row.values, row.counters, row.share) for row in rows)
+    return Document(about.envelope(), share_columns(about.by, shown), found)
+
+
+def applications_by_period(
+    answer: Periods, question: Question, by: Sequence[str], told: Sequence[str], ledger: str
+) -> Document:
+    """The same in every period."""
+    more = {"by": list(by), "has_days": answer.has_days}
+    envelope = _of_periods(question, answer.start_s, answer.end_s, told, ledger, **more)
+    columns = [Column("start", "Start", "time"), Column("end", "End", "time"), *share_columns(by, by)]
+    time = _times(question.zone)
+    rows = (
+        {"start": time(row.start_s), "end": time(row.end_s), "interface": None}
+        | share_row(by, row.values, row.counters, row.share)
+        for row in answer.rows
+    )
+    return Document(envelope, columns, rows)
+
+
+def versions(seen: Iterable[VersionRecord], zone: tzinfo, ledger: str) -> Document:
+    """The executables of applications: one that was replaced is another version of the same application."""
+    columns = [
+        Column("application", "Application"),
+        Column("path", "Path"),
+        Column("device", "Device", "int", table=False),
+        Column("inode", "Inode", "int"),
+        Column("first_seen", "First seen"),
+        Column("last_seen", "Last seen"),
+    ]
+    rows = (
+        {
+            "application": one.who.name,
+            "path": one.who.path,
+            "device": one.device,
+            "inode": one.inode,
+            "first_seen": isoformat(one.first_seen_us // US, zone),
+            "last_seen": isoformat(one.last_seen_us // US, zone),
+        }
+        for one in seen
+    )
+    return Document({"report": "versions", "timezone": str(zone), "ledger": ledger}, columns, rows)
+
+
+def reconciled(accounts: Iterable[Account], about: About) -> Document:
+    """The account of each interface; its line "interface" is what the others add up to."""
+    from netusage.reports.applications import share_of  # noqa: PLC0415  # reports of usage do without
+
+    columns = [
+        Column("interface", "Interface"),
+        Column("line", "Line"),
+        Column("rx_bytes", "Received", "int"),
+        Column("tx_bytes", "Sent", "int"),
+        Column("both", "Total", "int"),
+        Column("share", "Share", "share"),
+        Column("note", "Because", spare=True),
+    ]
+    rows = (
+        {
+            "interface": account.interface,
+            "line": line,
+            **counters._asdict(),
+            "both": counters.rx_bytes + counters.tx_bytes,
+            "share": share_of(counters, account.total),
+            "note": "" if counters.is_zero else _EXPLAINED.get(line, ""),
+        }
+        for account in accounts
+        for line, counters in [*account.lines, ("interface", account.total)]
+    )
+    return Document(about.envelope(), columns, rows)
+
+
+# ---- Interfaces, and the summary --------------------------------------------------------------------------------
+
+
+def interfaces(rows: Iterable[InterfaceRow], zone: tzinfo, ledger: str) -> Document:
+    """Every interface, and whether it is in the machine's total and why."""
+    columns = [
+        Column("interface", "Interface"),
+        Column("kind", "Kind"),
+        Column("state", "State"),
+        Column("counted", "In total", "flag"),
+        Column("reason", "Because"),
+        Column("first_seen", "First seen", "date"),
+        Column("last_seen", "Last seen", "date"),
+        Column("rx_bytes", "Received", "bytes", spare=True),
+        Column("tx_bytes", "Sent", "bytes", spare=True),
+        Column("rx_packets", "Packets received", "int", table=False),
+        Column("tx_packets", "Packets sent", "int", table=False),
+    ]
+    found = (
+        {
+            "interface": row.name,
+            "kind": row.kind,
+            "state": row.state,
+            "counted": row.counted,
+            "reason": row.reason,
+            "first_seen": isoformat(row.first_seen_us // US, zone),
+            "last_seen": isoformat(row.last_seen_us // US, zone),
+            **row.totals._asdict(),
+        }
+        for row in rows
+    )
+    return Document({"report": "interfaces", "timezone": str(zone), "ledger": ledger}, columns, found)
+
+
+def summary(answer: Summary, zone: tzinfo, ledger: str) -> Document:
+    """Today, this month, since boot and all time; the recorder and the gaps are in the envelope."""
+    columns = [
+        Column("period", "Period"),
+        Column("start", "Start", "time"),
+        Column("end", "End", "time"),
+        Column("interface", "Interface"),
+    ]
+    columns += [Column(key, key.replace("_", " "), "int" if "packets" in key else "bytes") for key in _USAGE]
+    envelope = {
+        "report": "summary",
+        "timezone": str(zone),
+        "ledger": ledger,
+        "recorder": recorder(answer, zone),
+        "gaps": [
+            {
+                "period": gaps.stretch.value,
+                "count": gaps.number,
+                "lossy": gaps.lossy,
+                "microseconds": gaps.length_us,
+            }
+            for gaps in answer.gaps
+        ],
+    }
+    rows = (
+        {
+            "period": row.stretch.value,
+            "start": isoformat(row.start_s, zone),
+            "end": isoformat(row.end_s, zone),
+            "interface": row.interface,
+            **row.usage._asdict(),
+        }
+        for row in answer.rows
+    )
+    return Document(envelope, columns, rows)
+
+
+def recorder(answer: Summary, zone: tzinfo) -> dict[str, Any]:
+    """Who records, and what the last recorder left."""
+    run, holder = answer.recorder.last_run, answer.recorder.holder
+    return {
+        "running": holder is not None,
+        "pid": holder.pid if holder else None,
+        "source": run.source if run else None,
+        "tier": (run.tier or "interfaces") if run else None,
+        "started": isoformat(run.started_us // US, zone) if run else None,
+        "last_commit": isoformat(run.last_us // US, zone) if run else None,
+        "ended": run.ended if run else None,
+    }
