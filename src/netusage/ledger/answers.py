@@ -206,3 +206,13 @@ class VersionRecord(NamedTuple):
     inode: int
     first_seen_us: int
     last_seen_us: int
+
+
+class SeenRecord(NamedTuple):
+    """An application: its number in the ledger, when it was seen, UTC microseconds, and of how many executables."""
+
+    id: int
+    who: Who
+    first_seen_us: int
+    last_seen_us: int
+    versions: int

@@ -22,6 +22,7 @@ from netusage.ledger.answers import (
     Peaks,
     RecorderState,
     RunRecord,
+    SeenRecord,
     ShareRecord,
     SpanRecord,
     StepRecord,
@@ -79,6 +80,15 @@ SELECT kind, name, path, user, unit, container, pod, device, inode, v.first_seen
 FROM application_version v JOIN application ON id = application_id ORDER BY id, v.first_seen_us, inode
 """
 _FIRST_AND_LAST_SHARE = "SELECT (SELECT min(start_s) FROM share), (SELECT max(start_s) FROM share)"
+_ROWS_OF_SHARES = """
+SELECT start_s, application_id, interface_id, scope, protocol, rx_bytes, tx_bytes, seconds
+FROM share WHERE start_s >= ? ORDER BY start_s
+"""
+_SEEN = """
+SELECT id, kind, name, path, user, unit, container, pod, first_seen_us, last_seen_us,
+  (SELECT count(*) FROM application_version WHERE application_id = id)
+FROM application ORDER BY id
+"""
 _APPLICATIONS = "SELECT id, kind, name, path, user, unit, container, pod FROM application"
 _PROGRESS_STEPS = 200_000  # of SQLite's machine: some milliseconds
 
@@ -284,7 +294,7 @@ class LedgerReader:
             One list less than there are edges; in each, one record for every application, interface, scope, protocol
             and family that had any row there, by their numbers in the ledger.
         """
-        applications = {row[0]: Who(*row[1:]) for row in self._all(_APPLICATIONS)}
+        applications = self.applications()
         unnamed = Who("unnamed")
         first, last = self._all(_FIRST_AND_LAST_SHARE)[0]
         if first is None:
@@ -299,6 +309,30 @@ class LedgerReader:
                 records.append(ShareRecord(who, interface, scope, protocol, family, counters, numbers[4]))
             periods.append(records)
         return periods
+
+    def share_rows(self, since_s: int) -> Iterator[tuple[int, ...]]:
+        """Every row of what applications had that starts at or after a time (UTC seconds), by that time.
+
+        Each is: start, application, interface, scope, protocol, received and sent bytes, seconds.
+        """
+        with (
+            self.reading() as connection,
+            contextlib.closing(connection.execute(_ROWS_OF_SHARES, (since_s,))) as rows,
+        ):
+            yield from rows
+
+    def last_share_s(self) -> int | None:
+        """When the last row of what applications had starts, UTC seconds; None where there is none."""
+        last: int | None = self._all("SELECT max(start_s) FROM share")[0][0]
+        return last
+
+    def applications(self) -> dict[int, Who]:
+        """Every application, by its number in the ledger."""
+        return {row[0]: Who(*row[1:]) for row in self._all(_APPLICATIONS)}
+
+    def seen(self) -> list[SeenRecord]:
+        """When each application was seen first and last."""
+        return [SeenRecord(row[0], Who(*row[1:8]), *row[8:]) for row in self._all(_SEEN)]
 
     def _sums_of_shares(self, since_s: int, until_s: int) -> dict[tuple[int, int, int, int, int], list[int]]:
         """By application and what else tells rows apart: four counters, and the longest row. A day at a time."""
