@@ -4,6 +4,7 @@
 # make search look for histories that no test knows yet, for some minutes
 # make bench  speed against vnstat, psutil, pyroute2 and nethogs; writes bench/RESULTS.md
 # make bpf    the programs for the kernel, from C into the package; needs clang, bpftool and libbpf's headers
+# make pictures  the pictures in docs/pictures, from a real page; needs chromium
 # make docs   the command reference and the man pages, from the same source as the help
 
 VENV ?= .venv
@@ -14,10 +15,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
 ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && echo yes)
 BPF_PACKAGES = clang bpftool libbpf-dev
-TEST_PACKAGES = tzdata iproute2 nftables mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES)
-BENCH_PACKAGES = iproute2 vnstat nethogs
+# a Node.js from elsewhere brings its own npm, beside which Debian's cannot be
+PAGE_PACKAGES = chromium fonts-dejavu-core $(shell command -v npm >/dev/null 2>&1 || echo npm)
+TEST_PACKAGES = tzdata iproute2 nftables mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES) $(PAGE_PACKAGES)
+BENCH_PACKAGES = iproute2 vnstat nethogs chromium
 
-.PHONY: run test check lint unit search bench bpf docs clean system-packages python
+.PHONY: run test check lint unit search bench bpf docs pictures clean system-packages python
 
 run: $(VENV)/installed
 	@$(VENV)/bin/python app.py; code=$$?; [ $$code = 130 ] || exit $$code
@@ -61,13 +64,18 @@ unit: $(VENV)/developed
 	$(VENV)/bin/python -m pytest -q -n auto -m 'not system'
 
 # The suite runs against the wheel, not against the checkout.
-test: system-packages lint
+test: system-packages lint $(AXE)
 	rm -rf dist $(TEST_VENV)
 	$(call new_venv,$(TEST_VENV))
 	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) build
 	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
 	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) "$$(echo dist/*.whl)[test]"
 	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q
+
+# what looks at the page as somebody does who cannot see it; the tests of the page ask for it
+AXE = build/node/node_modules/axe-core/axe.min.js
+$(AXE):
+	@! command -v npm >/dev/null || npm install --silent --no-audit --no-fund --prefix build/node axe-core@4.14.1
 
 system-packages: python
 	$(call debian_packages,$(TEST_PACKAGES))
@@ -79,6 +87,10 @@ bench: $(VENV)/developed
 	$(call debian_packages,$(BENCH_PACKAGES))
 	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) -e '.[bench]'
 	$(VENV)/bin/python bench/run.py --write bench/RESULTS.md
+
+pictures: $(VENV)/developed
+	$(call debian_packages,$(PAGE_PACKAGES))
+	$(VENV)/bin/python tests/web/page/pictures.py docs/pictures
 
 bpf: python
 	$(call debian_packages,$(BPF_PACKAGES))

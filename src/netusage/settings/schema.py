@@ -143,6 +143,23 @@ class TrackSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where the web page is served, and to whom."""
+
+    host: str = _key("127.0.0.1", "Address to listen on; any but a loopback address asks for a token.")
+    port: int = _key(8765, "Port to listen on; 0: any that is free.", low=0, high=65535)
+    token_file: str = _key(
+        "",
+        "File with the token that readers have to know, 16 characters at least; made when it is not there.",
+        kind="path",
+    )
+    allowed_hosts: Globs = _key(
+        (),
+        "Names (globs) under which the page may be asked for, beside localhost, this machine's name and addresses.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting, with its default."""
 
@@ -152,6 +169,7 @@ class Settings:
     source: SourceSettings = field(default_factory=SourceSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     track: TrackSettings = field(default_factory=TrackSettings)
+    web: WebSettings = field(default_factory=WebSettings)
 
 
 SECTIONS: dict[str, type] = {
@@ -161,6 +179,7 @@ SECTIONS: dict[str, type] = {
     "source": SourceSettings,
     "report": ReportSettings,
     "track": TrackSettings,
+    "web": WebSettings,
 }
 
 
