@@ -147,13 +147,30 @@ def test_of_very_many_gaps_the_longest_are_told(tmp_path):
     with writing(tmp_path / "ledger.db") as ledger:
         ledger.count(ledger.interface("eth0"), START_S, 1, 1, 1, 1)
         for n in range(300):
-            ledger.gap(START_S + n * 60, START_S + n * 60 + 1 + n % 2)
+            ledger.gap(START_S + n * 120, START_S + n * 120 + 60 + n % 2)
         ledger.commit(START_S + DAY_S)
         found = ask(ledger, START_S, START_S + DAY_S)
     assert len(found.gaps) == 200
     assert found.more_gaps == 100
-    assert sum(gap.end_us - gap.start_us == 2 * US for gap in found.gaps) == 150
+    assert sum(gap.end_us - gap.start_us == 61 * US for gap in found.gaps) == 150
     assert found.gaps == sorted(found.gaps)
+
+
+def test_what_is_too_short_to_be_seen_is_only_counted_unless_it_may_have_lost_bytes(tmp_path):
+    with writing(tmp_path / "ledger.db") as ledger:
+        eth0 = ledger.interface("eth0")
+        for day in range(10):
+            at_s = START_S + day * DAY_S
+            ledger.span(eth0, at_s * US, (at_s + 60) * US, 10, 1, 1, 1)
+            ledger.gap(at_s, at_s + 60, lossy=day == 5)
+        ledger.commit(START_S + 10 * DAY_S)
+        far = ask(ledger, START_S, START_S + 10 * DAY_S)
+        near = ask(ledger, START_S, START_S + 3600)
+    assert [gap.lossy for gap in far.gaps] == [True]
+    assert far.more_gaps == 9
+    assert far.stretches == []
+    assert near.stretches == [(START_S, START_S + 60)]
+    assert (len(near.gaps), near.more_gaps) == (1, 0)
 
 
 def at(text):

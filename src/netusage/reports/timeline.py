@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FEWEST_BARS, MOST_BARS = 10, 1000
 _MOST_STRETCHES = 200  # of which each is told
+_FINEST = 3000  # parts of the whole: what is shorter is no pixel wide
 _DAY_S = 86_400
 
 
@@ -94,8 +95,8 @@ class Timeline:
     estimated_bytes: the part of both columns whose time is estimated; it is not known of what applications had.
     seconds: how much of each bar is over and lies within the record: no rate where it is 0.
     has_days: some of what applications had is known by days only, and stands where each day begins.
-    stretches: where time is estimated, UTC seconds, without overlap.
-    gaps: declared ones, the longest of them; more_gaps: how many are not told.
+    stretches: where time is estimated, UTC seconds, without overlap; the longest of those that can be seen.
+    gaps: declared ones, likewise, and those that may have lost bytes; more_gaps: how many are not told.
     clock_changes: where the clock is set: when, and local minus UTC time before and after it, in seconds.
     record: from when to when there is a record.
     """
@@ -143,7 +144,7 @@ def timeline(
         rx, tx = [one.rx_bytes for one in usage], [one.tx_bytes for one in usage]
         estimated = [one.estimated_bytes for one in usage]
         own = frozenset(ids)
-        stretches = _merged(
+        stretches = _longest(
             [one for one in reader.spans(edges[0] * US, edges[-1] * US) if one.interface_id in own], edges
         )
     if choice.has_rest:
@@ -154,7 +155,9 @@ def timeline(
         chosen = index.between(edges, choice.wanted(index, ids))
         rx, tx = list(map(add, rx, chosen[0])), list(map(add, tx, chosen[1]))
     gaps = reader.gaps(edges[0] * US, edges[-1] * US)
-    longest = sorted(gaps, key=lambda gap: gap.start_us - gap.end_us)[:_MOST_STRETCHES]
+    shortest_us = (edges[-1] - edges[0]) * US // _FINEST
+    seen = [gap for gap in gaps if gap.lossy or gap.end_us - gap.start_us >= shortest_us]
+    longest = sorted(seen, key=lambda gap: gap.start_us - gap.end_us)[:_MOST_STRETCHES]
     return Timeline(
         width,
         edges,
@@ -226,18 +229,13 @@ def _six_hours(span: Span) -> list[int]:
 # ---- What is not exact ------------------------------------------------------------------------------------------
 
 
-def _merged(spans: Sequence[SpanRecord], edges: Sequence[int]) -> list[Stretch]:
-    """Estimated stretches with bytes; those that are closer than a pixel can show become one."""
-    near = (edges[-1] - edges[0]) // _MOST_STRETCHES
-    found: list[Stretch] = []
+def _longest(spans: Sequence[SpanRecord], edges: Sequence[int]) -> list[Stretch]:
+    """The longest of the estimated stretches with bytes, as far as they can be seen."""
     whole = union((one.start_us // US, -(-one.end_us // US)) for one in spans if one.rx_bytes or one.tx_bytes)
-    for start_s, end_s in whole:
-        start, end = max(start_s, edges[0]), min(end_s, edges[-1])
-        if found and len(whole) > _MOST_STRETCHES and start <= found[-1][1] + near:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        elif end > start:
-            found.append((start, end))
-    return found
+    within = ((max(start_s, edges[0]), min(end_s, edges[-1])) for start_s, end_s in whole)
+    shortest_s = (edges[-1] - edges[0]) // _FINEST
+    seen = [stretch for stretch in within if stretch[1] - stretch[0] > shortest_s]
+    return sorted(sorted(seen, key=lambda stretch: stretch[0] - stretch[1])[:_MOST_STRETCHES])
 
 
 def _clock_changes(edges: Sequence[int], zone: tzinfo) -> list[tuple[int, int, int]]:

@@ -1,0 +1,499 @@
+"""The API under /api/v1: questions in, answers out of the same reports as the command line's."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from netusage.errors import NetusageError, UsageError
+from netusage.model import QUARTER_S, US
+from netusage.periods import isoformat
+from netusage.render import documents
+from netusage.render.columns import Column
+from netusage.render.documents import About, Document
+from netusage.reports.applications import applications, by_period, reconcile, whole_quarters
+from netusage.reports.breakdown import Breakdown, Known, away, breakdown, known
+from netusage.reports.interfaces import interfaces
+from netusage.reports.summary import summary
+from netusage.reports.timeline import NAMES, Span, Timeline, timeline
+from netusage.reports.usage import ReportKind, asked_periods, report
+from netusage.settings.schema import Settings
+from netusage.web import questions as q
+from netusage.web.answers import csv_of_document, json_of, json_of_document, refusal, refusal_of
+from netusage.web.ledger import Asked, Ledger
+from netusage.web.now import Now
+from netusage.web.questions import Asking, Parameter
+
+MOST_ROWS = 20_000
+_MOST_NEW = 20
+_SHOWN_BY = ("application",)
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One question of the API.
+
+    path: below /api/v1; what stands in braces is a parameter of the path.
+    doc: one line.
+    parameters: of the query string.
+    handler: answers.
+    """
+
+    path: str
+    doc: str
+    parameters: Sequence[Parameter]
+    handler: Handler
+
+
+class Api:
+    """Answers the questions of one server.
+
+    Args:
+        settings: the configuration.
+        ledger: what is asked.
+        now: the present.
+        clock: UTC seconds.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger, now: Now, clock: Callable[[], int]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._now = now
+        self._clock = clock
+        stretch = [q.SINCE, q.UNTIL, q.ZONE]
+        self.endpoints = [
+            Endpoint("/now", "Rates, today, this month, the recorder.", [], self._latest),
+            Endpoint("/events", "The same each second, as server-sent events.", [], self._events),
+            Endpoint("/recent", "The rates of the last minutes, each second.", [], self._recent),
+            Endpoint(
+                "/timeline",
+                "Usage in bars of a stated width, with what is estimated, and gaps.",
+                [*stretch, q.BARS, *q.FILTERS, q.FORMAT],
+                self._timeline,
+            ),
+            Endpoint(
+                "/breakdown",
+                "Whose bytes a stretch of time had, by every dimension.",
+                [*stretch, q.LIMIT, *q.FILTERS],
+                self._breakdown,
+            ),
+            Endpoint(
+                "/applications",
+                "As netusage apps.",
+                [*stretch, q.BY, q.INTERFACE, q.FORMAT],
+                self._applications,
+            ),
+            Endpoint(
+                "/known", "Every application that was ever seen.", [q.ZONE, q.LIMIT, q.FORMAT], self._known
+            ),
+            Endpoint(
+                "/versions",
+                "The executables that were seen of applications.",
+                [q.ZONE, _APPLICATION, q.FORMAT],
+                self._versions,
+            ),
+            Endpoint(
+                "/report/{period}",
+                "As netusage report.",
+                [*stretch, q.INTERFACE, q.BY, q.LIMIT, q.PEAK, q.PERCENTILE, q.BILLING_DAY, q.FORMAT],
+                self._report,
+            ),
+            Endpoint(
+                "/interfaces", "Every interface that was ever seen.", [q.ZONE, q.FORMAT], self._interfaces
+            ),
+            Endpoint(
+                "/reconcile",
+                "For each interface, the account that adds up.",
+                [*stretch, q.INTERFACE, q.FORMAT],
+                self._reconcile,
+            ),
+            Endpoint(
+                "/summary", "Today, this month, since boot, all time.", [q.ZONE, q.FORMAT], self._summary
+            ),
+            Endpoint(
+                "/away", "What was used since a moment, and what is new.", [_AWAY_SINCE, q.ZONE], self._away
+            ),
+        ]
+
+    def routes(self) -> list[Route]:
+        """Where they are to be found; every error has an answer."""
+        return [
+            Route(f"/api/v1{one.path}", partial(_answered, one.handler), methods=["GET"])
+            for one in self.endpoints
+        ]
+
+    def _asking(self, request: Request, path: str) -> Asking:
+        known = next(one.parameters for one in self.endpoints if one.path == path)
+        return Asking(request.query_params, known, self._settings, self._clock())
+
+    # The present -------------------------------------------------------------------------------------------------
+
+    async def _latest(self, request: Request) -> Response:
+        self._asking(request, "/now")
+        return Response(await self._now.latest(), media_type="application/json")
+
+    async def _recent(self, request: Request) -> Response:
+        self._asking(request, "/recent")
+        return Response(self._now.recent(), media_type="application/json")
+
+    async def _events(self, request: Request) -> Response:
+        self._asking(request, "/events")
+        if self._now.is_full:
+            return refusal(503, "busy", "too many are listening", "close another page")
+        headers = {"x-accel-buffering": "no"}
+        return StreamingResponse(self._now.events(), media_type="text/event-stream", headers=headers)
+
+    # Stretches of time -------------------------------------------------------------------------------------------
+
+    async def _timeline(self, request: Request) -> Response:
+        asking = self._asking(request, "/timeline")
+        since_s, until_s = asking.stretch("1d")
+        choice = asking.choice()
+        settings = self._settings
+
+        def find(asked: Asked) -> bytes:
+            span = Span(
+                since_s,
+                until_s,
+                asking.number(q.BARS, 300),
+                asking.zone,
+                asked.now_s,
+                q.week_start(settings),
+                settings.report.billing_day,
+            )
+            found = timeline(asked.reader, asked.shares, span, choice, settings.interfaces)
+            if asking.one(q.FORMAT) == "csv":
+                return csv_of_document(_bars(found, asking))
+            return json_of(
+                "timeline", str(asking.zone), **_timeline_json(found, is_of_shares=choice.has_shares)
+            )
+
+        from_s = since_s - QUARTER_S if choice.has_shares else None
+        return await self._answer(request, asking, find, from_s=from_s, name="timeline")
+
+    async def _breakdown(self, request: Request) -> Response:
+        asking = self._asking(request, "/breakdown")
+        period = whole_quarters(*asking.stretch())
+        choice = asking.choice()
+        limit = asking.number(q.LIMIT, 12)
+
+        def find(asked: Asked) -> bytes:
+            found = breakdown(
+                asked.reader, asked.shares, period, choice, self._settings.interfaces, limit=limit
+            )
+            told = documents.tiers(asked.reader, *period)
+            about = About("breakdown", asking.zone, period, told, asked.reader.path, choice.interfaces)
+            return json_of(**_flat(about), **_breakdown_json(found))
+
+        return await self._answer(request, asking, find, from_s=period.start_s)
+
+    async def _applications(self, request: Request) -> Response:
+        asking = self._asking(request, "/applications")
+        period = whole_quarters(*asking.stretch())
+        by = tuple(dict.fromkeys(asking.all(q.BY))) or _SHOWN_BY
+        patterns = asking.all(q.INTERFACE)
+
+        def find(asked: Asked) -> Document:
+            rows = applications(asked.reader, period, by, self._settings.interfaces, patterns)
+            told = documents.tiers(asked.reader, *period)
+            about = About("apps", asking.zone, period, told, asked.reader.path, patterns, by)
+            return documents.applications(rows, about, by)
+
+        return await self._document(request, asking, find, "applications")
+
+    async def _report(self, request: Request) -> Response:
+        asking = self._asking(request, "/report/{period}")
+        name = request.path_params["period"]
+        try:
+            kind = ReportKind(name)
+        except ValueError:
+            hint = f"one of {', '.join(ReportKind)}"
+            raise UsageError(f"there is no report by {name[:50]!r}", hint=hint) from None
+        question = asking.report(kind)
+        by = tuple(dict.fromkeys(asking.all(q.BY)))
+        if by and (question.peak or question.percentile is not None):
+            raise UsageError("applications have no rates: they are recorded by quarters of an hour")
+
+        def find(asked: Asked) -> Document:
+            spans = asked_periods(asked.reader, question)
+            series = len(asked.reader.interfaces()) if question.patterns or "interface" in by else 1
+            if len(spans) * series > MOST_ROWS and kind is not ReportKind.TOP:
+                hint = "ask for longer periods, or a shorter time"
+                raise UsageError(f"that would be more than {MOST_ROWS:,} rows", hint=hint)
+            if by:
+                shares = by_period(asked.reader, question, by)
+                told = documents.tiers(asked.reader, shares.start_s, shares.end_s)
+                return documents.applications_by_period(shares, question, by, told, asked.reader.path)
+            answer = report(asked.reader, question)
+            told = documents.tiers(asked.reader, answer.start_s, answer.end_s)
+            return documents.usage(answer, told, asked.reader.path)
+
+        return await self._document(request, asking, find, f"report-{name}")
+
+    async def _reconcile(self, request: Request) -> Response:
+        asking = self._asking(request, "/reconcile")
+        period = whole_quarters(*asking.stretch())
+        patterns = asking.all(q.INTERFACE)
+
+        def find(asked: Asked) -> Document:
+            accounts = reconcile(asked.reader, period, patterns)
+            told = documents.tiers(asked.reader, *period)
+            about = About("reconcile", asking.zone, period, told, asked.reader.path, patterns)
+            return documents.reconciled(accounts, about)
+
+        return await self._document(request, asking, find, "reconcile")
+
+    async def _away(self, request: Request) -> Response:
+        asking = self._asking(request, "/away")
+        since_s = asking.moment(q.SINCE)
+        if since_s is None:
+            raise UsageError("since when is not said", hint="since=2026-11-20T13:00")
+        if since_s >= asking.now_s:
+            raise UsageError("that is not over yet", hint="name a moment before now")
+
+        def find(asked: Asked) -> bytes:
+            found = away(asked.reader, asked.shares, since_s, asked.now_s, self._settings.interfaces)
+            return json_of(
+                "away",
+                str(asking.zone),
+                start=isoformat(since_s, asking.zone),
+                end=isoformat(asked.now_s, asking.zone),
+                seconds=max(asked.now_s - since_s, 0),
+                rx_bytes=found.rx_bytes,
+                tx_bytes=found.tx_bytes,
+                applications=[
+                    {"application": one.value, "both": one.both, "share": one.share}
+                    for one in found.applications
+                ],
+                new=[
+                    {
+                        "application": one.name,
+                        "path": one.path,
+                        "kind": "version" if one.is_version else "application",
+                        "first_seen": isoformat(one.first_seen_us // US, asking.zone),
+                    }
+                    for one in found.new[:_MOST_NEW]
+                ],
+                more_new=max(len(found.new) - _MOST_NEW, 0),
+                gaps={"count": found.gaps, "lossy": found.lossy, "seconds": found.gap_us // US},
+            )
+
+        from_s = since_s - QUARTER_S
+        return await self._answer(request, asking, find, from_s=from_s)
+
+    # Lists -------------------------------------------------------------------------------------------------------
+
+    async def _known(self, request: Request) -> Response:
+        asking = self._asking(request, "/known")
+        limit = asking.number(q.LIMIT, 10_000)
+
+        def find(asked: Asked) -> Document:
+            rows = known(asked.reader, asked.shares)[:limit]
+            envelope = {"report": "known", "timezone": str(asking.zone), "ledger": asked.reader.path}
+            return Document(envelope, _KNOWN, (_known_row(one, asking) for one in rows))
+
+        return await self._document(request, asking, find, "known", from_s=0)
+
+    async def _versions(self, request: Request) -> Response:
+        asking = self._asking(request, "/versions")
+        wanted = set(asking.all(_APPLICATION))
+
+        def find(asked: Asked) -> Document:
+            seen = [one for one in asked.reader.versions() if not wanted or one.who.name in wanted]
+            return documents.versions(seen, asking.zone, asked.reader.path)
+
+        return await self._document(request, asking, find, "versions")
+
+    async def _interfaces(self, request: Request) -> Response:
+        asking = self._asking(request, "/interfaces")
+
+        def find(asked: Asked) -> Document:
+            rows = interfaces(asked.reader, self._settings.interfaces)
+            return documents.interfaces(rows, asking.zone, asked.reader.path)
+
+        return await self._document(request, asking, find, "interfaces")
+
+    async def _summary(self, request: Request) -> Response:
+        from netusage.clock import boot_id  # noqa: PLC0415  # only here
+
+        asking = self._asking(request, "/summary")
+
+        def find(asked: Asked) -> Document:
+            answer = summary(
+                asked.reader,
+                now_us=asked.now_s * US,
+                zone=asking.zone,
+                boot_id=boot_id(),
+                overrides=self._settings.interfaces,
+                billing_day=self._settings.report.billing_day,
+            )
+            return documents.summary(answer, asking.zone, asked.reader.path)
+
+        return await self._document(request, asking, find, "summary")
+
+    # Answers -----------------------------------------------------------------------------------------------------
+
+    async def _document(
+        self,
+        request: Request,
+        asking: Asking,
+        find: Callable[[Asked], Document],
+        name: str,
+        *,
+        from_s: int | None = None,
+    ) -> Response:
+        """A table, in the format that was asked for."""
+        write = csv_of_document if asking.one(q.FORMAT) == "csv" else json_of_document
+        return await self._answer(request, asking, lambda asked: write(find(asked)), from_s=from_s, name=name)
+
+    async def _answer(
+        self,
+        request: Request,
+        asking: Asking,
+        find: Callable[[Asked], bytes],
+        *,
+        from_s: int | None = None,
+        name: str = "",
+    ) -> Response:
+        question = (request.url.path, asking.key)
+        body = await self._ledger.answer(question, find, from_s=from_s)
+        if asking.one(q.FORMAT) == "csv":
+            headers = {"content-disposition": f'attachment; filename="netusage-{name}.csv"'}
+            return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
+        return Response(body, media_type="application/json")
+
+
+_APPLICATION = Parameter(
+    "application", "Only of these.", {"type": "string", "minLength": 1, "maxLength": 500}, True
+)
+_AWAY_SINCE = q.SINCE._replace(schema={**q.SINCE.schema, "x-required": True})
+
+
+async def _answered(handler: Handler, request: Request) -> Response:
+    """What the handler answers, or what is said of its error."""
+    try:
+        return await handler(request)
+    except NetusageError as error:
+        return refusal_of(error)
+
+
+def _flat(about: About) -> dict[str, Any]:
+    """An envelope as arguments."""
+    return {**about.envelope(), "start_s": about.period.start_s, "end_s": about.period.end_s}
+
+
+# ---- What stands in them ----------------------------------------------------------------------------------------
+
+
+def _timeline_json(found: Timeline, *, is_of_shares: bool) -> dict[str, Any]:
+    return {
+        "start_s": found.edges[0],
+        "end_s": found.edges[-1],
+        "width": {"kind": found.width.value, "name": NAMES[found.width]},
+        "edges": found.edges,
+        "rx_bytes": found.rx_bytes,
+        "tx_bytes": found.tx_bytes,
+        "estimated_bytes": found.estimated_bytes,
+        "seconds": found.seconds,
+        "applications": is_of_shares,
+        "has_days": found.has_days,
+        "stretches": found.stretches,
+        "gaps": [
+            {
+                "start_s": gap.start_us // US,
+                "end_s": -(-gap.end_us // US),
+                "kind": gap.kind,
+                "lossy": gap.lossy,
+                "interface": gap.interface,
+                "note": gap.note,
+            }
+            for gap in found.gaps
+        ],
+        "more_gaps": found.more_gaps,
+        "clock_changes": [
+            {"at_s": at_s, "from_offset_s": before, "to_offset_s": after}
+            for at_s, before, after in found.clock_changes
+        ],
+        "record": {"start_s": found.record[0], "end_s": found.record[1]},
+    }
+
+
+def _bars(found: Timeline, asking: Asking) -> Document:
+    """The bars as a table."""
+    keys = ("rx_bytes", "tx_bytes", "estimated_bytes", "seconds")
+    columns = [Column("start", "Start", "time"), Column("end", "End", "time")]
+    columns += [Column(key, key, "int") for key in keys]
+    rows = (
+        {
+            "start": isoformat(found.edges[n], asking.zone),
+            "end": isoformat(found.edges[n + 1], asking.zone),
+            "rx_bytes": found.rx_bytes[n],
+            "tx_bytes": found.tx_bytes[n],
+            "estimated_bytes": found.estimated_bytes[n],
+            "seconds": found.seconds[n],
+        }
+        for n in range(len(found.seconds))
+    )
+    return Document({"report": "timeline"}, columns, rows)
+
+
+def _breakdown_json(found: Breakdown) -> dict[str, Any]:
+    return {
+        "total": {"rx_bytes": found.rx_bytes, "tx_bytes": found.tx_bytes},
+        "by": {
+            name: [
+                {
+                    "value": part.value,
+                    "rx_bytes": part.rx_bytes,
+                    "tx_bytes": part.tx_bytes,
+                    "both": part.both,
+                    "share": part.share,
+                }
+                for part in parts
+            ]
+            for name, parts in found.by.items()
+        },
+        "others": {
+            name: {"count": rest.number, "both": rest.both, "share": rest.share}
+            for name, rest in found.others.items()
+        },
+    }
+
+
+_KNOWN = [
+    Column("application", "Application"),
+    Column("kind", "Kind"),
+    Column("first_seen", "First seen", "time"),
+    Column("last_seen", "Last seen", "time"),
+    Column("rx_bytes", "Received", "bytes"),
+    Column("tx_bytes", "Sent", "bytes"),
+    Column("both", "Total", "bytes"),
+    Column("paths", "Paths"),
+    Column("users", "Users"),
+    Column("units", "Units"),
+    Column("containers", "Containers"),
+    Column("versions", "Versions", "int"),
+]
+
+
+def _known_row(one: Known, asking: Asking) -> dict[str, Any]:
+    return {
+        "application": one.name,
+        "kind": one.kind,
+        "first_seen": isoformat(one.first_seen_us // US, asking.zone),
+        "last_seen": isoformat(one.last_seen_us // US, asking.zone),
+        "rx_bytes": one.rx_bytes,
+        "tx_bytes": one.tx_bytes,
+        "both": one.rx_bytes + one.tx_bytes,
+        "paths": one.paths,
+        "users": one.users,
+        "units": one.units,
+        "containers": one.containers,
+        "versions": one.versions,
+    }

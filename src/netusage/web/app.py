@@ -1,0 +1,121 @@
+"""The web application: the page, its files, and the API, behind the guard."""
+
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from netusage.periods import zone
+from netusage.settings.schema import Settings
+from netusage.web.answers import refusal
+from netusage.web.api import Api
+from netusage.web.guard import LOGIN, Guard
+from netusage.web.ledger import Ledger
+from netusage.web.now import Now
+from netusage.web.openapi import description
+
+STATIC = Path(__file__).parent / "static"
+VIEWS = ("/", "/applications", "/applications/{name:path}", "/days", "/months", "/interfaces")
+_REVALIDATED = {
+    "cache-control": "no-cache"
+}  # a page of another version must not meet the scripts of this one
+
+
+def make_app(settings: Settings, ledger_path: str, *, token: str = "") -> ASGIApp:
+    """Put it together; what it reads is opened when the server starts, and closed when it stops.
+
+    Args:
+        settings: the configuration.
+        ledger_path: the ledger, which need not be there yet.
+        token: what readers have to know; "" lets everybody read.
+    """
+    ledger = Ledger(ledger_path)
+    now = Now(settings, ledger, zone(settings.report.tz or None))
+    api = Api(settings, ledger, now, clock=lambda: int(time.time()))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await now.open()
+        ledger.open()
+        try:
+            yield
+        finally:
+            await now.close()
+            ledger.close()
+
+    async def describe(_: Request) -> Response:
+        return Response(description(api), media_type="application/json")
+
+    routes: list[Route | Mount] = [
+        *(Route(path, _page("index.html"), methods=["GET"]) for path in VIEWS),
+        Route(LOGIN, _page("login.html"), methods=["GET"]),
+        Route("/api/v1/openapi.json", describe, methods=["GET"]),
+        *api.routes(),
+        Mount("/static", _Files(directory=STATIC)),
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _on_http_error, Exception: _on_bug},  # type: ignore[dict-item]
+    )
+    app.state.now = now
+    return _Lifespan(app, Guard(app, token=token, names=settings.web.allowed_hosts))
+
+
+class _Lifespan:
+    """Starting and stopping go to the application itself, requests to its guard.
+
+    Attributes:
+        app: the application.
+    """
+
+    def __init__(self, app: Starlette, guarded: ASGIApp) -> None:
+        self.app = app
+        self._guarded = guarded
+
+    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        await (self.app if scope["type"] == "lifespan" else self._guarded)(scope, receive, send)
+
+
+class _Files(StaticFiles):
+    """Files that a browser asks after each time, and gets when they have changed."""
+
+    def file_response(self, *args, **kwargs) -> Response:  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN003
+        """As Starlette's."""
+        answer = super().file_response(*args, **kwargs)
+        answer.headers.update(_REVALIDATED)
+        return answer
+
+
+def _page(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def page(_: Request) -> Response:
+        return FileResponse(STATIC / name, media_type="text/html; charset=utf-8", headers=_REVALIDATED)
+
+    return page
+
+
+async def _on_http_error(_: Request, error: HTTPException) -> Response:
+    if error.status_code == 405:
+        return refusal(405, "method", "nothing can be changed here", headers={"allow": "GET, HEAD"})
+    return refusal(
+        error.status_code,
+        "not-found",
+        "there is nothing here",
+        "the API is described at /api/v1/openapi.json",
+    )
+
+
+async def _on_bug(_: Request, error: Exception) -> Response:
+    """Say here what it was, and there only that it was."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"netusage: internal error: {type(error).__name__}: {error}\n")
+    return refusal(500, "internal", "internal error", "the server's own output says more")

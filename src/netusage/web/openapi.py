@@ -1,0 +1,335 @@
+"""The API's own description, OpenAPI 3.1: made from the very table that answers, so that it cannot drift."""
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netusage import __version__
+from netusage.reports.applications import DIMENSIONS
+from netusage.reports.breakdown import SHOWN
+from netusage.reports.timeline import Width
+from netusage.reports.usage import ReportKind
+from netusage.web.answers import encode
+
+if TYPE_CHECKING:
+    from netusage.web.api import Api, Endpoint
+    from netusage.web.questions import Parameter
+
+Schema = Mapping[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_WHOLE: Schema = {"type": "integer"}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_SHARE: Schema = {"type": ["number", "null"]}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+_WHOLES: Schema = {"type": "array", "items": _WHOLE}
+_BYTES: Schema = {"rx_bytes": _WHOLE, "tx_bytes": _WHOLE}
+_COUNTERS: Schema = {**_BYTES, "rx_packets": _WHOLE, "tx_packets": _WHOLE}
+_USAGE: Schema = {**_COUNTERS, "estimated_rx_bytes": _WHOLE, "estimated_tx_bytes": _WHOLE}
+_RATES: Schema = {"rx_bytes_per_second": _WHOLE, "tx_bytes_per_second": _WHOLE}
+_ENVELOPE: Schema = {"version": {"const": 1}, "report": _TEXT, "timezone": _TEXT}
+
+
+def _object(fields: Schema, required: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """An object with these fields, all of which are there unless those that are required are named."""
+    return {
+        "type": "object",
+        "properties": dict(fields),
+        "required": list(fields if required is None else required),
+    }
+
+
+def _or_null(schema: Schema) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _list(schema: Schema) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+def _table(row: Schema, required: tuple[str, ...] | None = None, **more: Schema) -> dict[str, Any]:
+    return _object({**_ENVELOPE, **more, "rows": _list(_object(row, required))})
+
+
+_STRETCH: Schema = {
+    "start": _TIME,
+    "end": _TIME,
+    "tiers": _TEXTS,
+    "interface_filter": _TEXTS,
+    "ledger": _TEXT,
+}
+_RECORDER: Schema = {
+    "running": {"type": "boolean"},
+    "pid": {"type": ["integer", "null"]},
+    "source": {"type": ["string", "null"]},
+    "tier": {"type": ["string", "null"]},
+    "started": {"type": ["string", "null"]},
+    "last_commit": {"type": ["string", "null"]},
+    "ended": {"type": ["string", "null"]},
+}
+_NOW = _object(
+    {
+        **_ENVELOPE,
+        "at": _TIME,
+        "at_s": {"type": "number"},
+        "rates": _or_null(_object(_RATES)),
+        "trouble": _TEXT,
+        "interfaces": _list(
+            _object({"interface": _TEXT, "kind": _TEXT, "counted": {"type": "boolean"}, **_RATES})
+        ),
+        "today": _or_null(_object({"start": _TIME, **_BYTES})),
+        "month": _or_null(_object({"start": _TIME, **_BYTES})),
+        "recorder": _or_null(
+            _object(
+                {
+                    **_RECORDER,
+                    "samples": _WHOLE,
+                    "failed_samples": _WHOLE,
+                    "late_samples": _WHOLE,
+                    "commits": _WHOLE,
+                    "failed_commits": _WHOLE,
+                }
+            )
+        ),
+        "record": _or_null(_object({"start_s": _WHOLE, "end_s": _WHOLE})),
+        "change": _WHOLE,
+        "ledger": _TEXT,
+        "ledger_trouble": _TEXT,
+        "hostname": _TEXT,
+    }
+)
+_GAP: Schema = {
+    "start_s": _WHOLE,
+    "end_s": _WHOLE,
+    "kind": _TEXT,
+    "lossy": {"type": "boolean"},
+    "interface": _TEXT,
+    "note": _TEXT,
+}
+_TIMELINE = _object(
+    {
+        **_ENVELOPE,
+        "start_s": _WHOLE,
+        "end_s": _WHOLE,
+        "width": _object({"kind": {"enum": list(Width)}, "name": _TEXT}),
+        "edges": _WHOLES,
+        "rx_bytes": _WHOLES,
+        "tx_bytes": _WHOLES,
+        "estimated_bytes": _WHOLES,
+        "seconds": _WHOLES,
+        "applications": {"type": "boolean"},
+        "has_days": {"type": "boolean"},
+        "stretches": _list(_WHOLES),
+        "gaps": _list(_object(_GAP)),
+        "more_gaps": _WHOLE,
+        "clock_changes": _list(_object({"at_s": _WHOLE, "from_offset_s": _WHOLE, "to_offset_s": _WHOLE})),
+        "record": _object({"start_s": _WHOLE, "end_s": _WHOLE}),
+    }
+)
+_PART = _object({"value": _TEXT, **_BYTES, "both": _WHOLE, "share": _SHARE})
+_BREAKDOWN = _object(
+    {
+        **_ENVELOPE,
+        **_STRETCH,
+        "start_s": _WHOLE,
+        "end_s": _WHOLE,
+        "total": _object(_BYTES),
+        "by": _object(dict.fromkeys(SHOWN, _list(_PART))),
+        "others": _object(dict.fromkeys(SHOWN, _object({"count": _WHOLE, "both": _WHOLE, "share": _SHARE}))),
+    }
+)
+_WORDS: Schema = {name: {"type": ["string", "null"]} for name in DIMENSIONS}
+_ANSWERS: dict[str, Schema] = {
+    "/now": _NOW,
+    "/recent": _object({**_ENVELOPE, "at_s": _WHOLES, **dict.fromkeys(_RATES, _WHOLES)}),
+    "/timeline": _TIMELINE,
+    "/breakdown": _BREAKDOWN,
+    "/applications": _table(
+        {**_WORDS, **_COUNTERS, "both": _WHOLE, "share": _SHARE},
+        (*_COUNTERS, "both", "share"),
+        **_STRETCH,
+        by=_TEXTS,
+    ),
+    "/known": _table(
+        {
+            "application": _TEXT,
+            "kind": _TEXT,
+            "first_seen": _TIME,
+            "last_seen": _TIME,
+            **_BYTES,
+            "both": _WHOLE,
+            "paths": _TEXTS,
+            "users": _TEXTS,
+            "units": _TEXTS,
+            "containers": _TEXTS,
+            "versions": _WHOLE,
+        },
+        ledger=_TEXT,
+    ),
+    "/versions": _table(
+        {
+            "application": _TEXT,
+            "path": _TEXT,
+            "device": _WHOLE,
+            "inode": _WHOLE,
+            "first_seen": _TIME,
+            "last_seen": _TIME,
+        },
+        ledger=_TEXT,
+    ),
+    "/report/{period}": _table(
+        {
+            "start": _TIME,
+            "end": _TIME,
+            **_USAGE,
+            **_WORDS,
+            "both": _WHOLE,
+            "share": _SHARE,
+            **{
+                f"peak_{way}_{key}": {"type": [kind, "null"]}
+                for way in ("rx", "tx")
+                for key, kind in (
+                    ("bytes_per_second", "integer"),
+                    ("at", "string"),
+                    ("within_seconds", "integer"),
+                    ("interface", "string"),
+                )
+            },
+            "percentile": {"type": "number"},
+            "percentile_rx_bytes_per_second": _WHOLE,
+            "percentile_tx_bytes_per_second": _WHOLE,
+            "percentile_bucket_seconds": _WHOLE,
+        },
+        ("start", "end", "interface", *_COUNTERS),
+        **_STRETCH,
+    ),
+    "/interfaces": _table(
+        {
+            "interface": _TEXT,
+            "kind": _TEXT,
+            "state": {"enum": ["up", "down", "gone"]},
+            "counted": {"type": "boolean"},
+            "reason": _TEXT,
+            "first_seen": _TIME,
+            "last_seen": _TIME,
+            **_COUNTERS,
+        },
+        ledger=_TEXT,
+    ),
+    "/reconcile": _table(
+        {"interface": _TEXT, "line": _TEXT, **_COUNTERS, "both": _WHOLE, "share": _SHARE, "note": _TEXT},
+        **_STRETCH,
+    ),
+    "/summary": _table(
+        {
+            "period": {"enum": ["today", "month", "boot", "all"]},
+            "start": _TIME,
+            "end": _TIME,
+            "interface": {"type": ["string", "null"]},
+            **_USAGE,
+        },
+        ledger=_TEXT,
+        recorder=_object(_RECORDER),
+        gaps=_list(_object({"period": _TEXT, "count": _WHOLE, "lossy": _WHOLE, "microseconds": _WHOLE})),
+    ),
+    "/away": _object(
+        {
+            **_ENVELOPE,
+            "start": _TIME,
+            "end": _TIME,
+            "seconds": _WHOLE,
+            **_BYTES,
+            "applications": _list(_object({"application": _TEXT, "both": _WHOLE, "share": _SHARE})),
+            "new": _list(
+                _object(
+                    {
+                        "application": _TEXT,
+                        "path": _TEXT,
+                        "kind": {"enum": ["application", "version"]},
+                        "first_seen": _TIME,
+                    }
+                )
+            ),
+            "more_new": _WHOLE,
+            "gaps": _object({"count": _WHOLE, "lossy": _WHOLE, "seconds": _WHOLE}),
+        }
+    ),
+}
+_ERROR = _object({"error": _object({"kind": _TEXT, "message": _TEXT, "hint": _TEXT})})
+_ERRORS = {
+    "400": "The question makes no sense; the message says why.",
+    "401": "A token is needed, or is wrong.",
+    "403": "Asked under a name that is not this machine's, or by a page of another site.",
+    "404": "Nothing is recorded of what is asked for, or there is no ledger.",
+    "405": "Nothing can be changed here.",
+    "429": "Too many wrong tokens.",
+    "500": "The ledger cannot be read, or an internal error.",
+    "503": "Too much is asked at once, it takes too long, or the ledger is locked.",
+}
+
+
+def description(api: "Api") -> bytes:
+    """The description as JSON."""
+    return encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "netusage",
+                "version": __version__,
+                "description": "Network usage as it is recorded: for reading only. Bytes are exact integers, times ISO 8601 "
+                "with offset, or UTC seconds where a name ends in _s.",
+                "license": {"name": "MIT", "identifier": "MIT"},
+            },
+            "servers": [{"url": "/api/v1"}],
+            "paths": {one.path: {"get": _operation(one)} for one in api.endpoints},
+            "components": {
+                "schemas": {"Error": _ERROR},
+                "securitySchemes": {
+                    "token": {"type": "http", "scheme": "bearer"},
+                    "cookie": {"type": "apiKey", "in": "cookie", "name": "netusage"},
+                },
+            },
+            "security": [{}, {"token": []}, {"cookie": []}],
+        }
+    )
+
+
+def _operation(one: "Endpoint") -> dict[str, Any]:
+    parameters = [_parameter(parameter) for parameter in one.parameters]
+    if "{period}" in one.path:
+        parameters.append(
+            {
+                "name": "period",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "enum": list(ReportKind)},
+            }
+        )
+    content: dict[str, Any] = {"text/event-stream": {"schema": _TEXT}}
+    if one.path in _ANSWERS:
+        content = {"application/json": {"schema": _ANSWERS[one.path]}}
+    if any(parameter.name == "format" for parameter in one.parameters):
+        content["text/csv"] = {"schema": _TEXT}
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    answers: dict[str, Any] = {"200": {"description": one.doc, "content": content}}
+    answers |= {code: {"description": said, "content": error} for code, said in _ERRORS.items()}
+    return {
+        "operationId": re.sub(r"[^a-z]+", "_", one.path).strip("_"),
+        "summary": one.doc,
+        "parameters": parameters,
+        "responses": answers,
+    }
+
+
+def _parameter(parameter: "Parameter") -> dict[str, Any]:
+    schema = {key: value for key, value in parameter.schema.items() if key != "x-required"}
+    if parameter.repeated:
+        schema = {"type": "array", "items": schema, "maxItems": 50}
+    found: dict[str, Any] = {
+        "name": parameter.name,
+        "in": "query",
+        "description": parameter.doc,
+        "required": "x-required" in parameter.schema,
+        "schema": schema,
+    }
+    return found

@@ -1,0 +1,120 @@
+"""Every view in each size and colour: complete, accessible, and quick; pictures of all are kept in build/screenshots."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from support import browser as chromium
+
+pytestmark = pytest.mark.system
+
+PICTURES = Path(os.environ.get("NETUSAGE_SCREENSHOTS") or Path(__file__).parents[3] / "build/screenshots")
+_WRONG = """async () => (await axe.run()).violations
+  .filter((one) => ['serious', 'critical'].includes(one.impact))
+  .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`)"""
+_WIDTH = "() => document.documentElement.scrollWidth"
+_LOOKS = {
+    "wide-light": (chromium.WIDE, "light"),
+    "wide-dark": (chromium.WIDE, "dark"),
+    "narrow-light": (chromium.NARROW, "light"),
+    "narrow-dark": (chromium.NARROW, "dark"),
+}
+_CHECKED = ("wide-light", "narrow-dark")  # each colour and each size once
+
+
+@pytest.mark.parametrize("view", chromium.VIEWS)
+def test_a_view_fits_and_is_accessible(visit, view):
+    script = chromium.axe()
+    if script is None:
+        pytest.skip("needs axe-core: npm install --prefix build/node axe-core@4, or NETUSAGE_AXE")
+    seen = visit("years", chromium.VIEWS[view], script=script)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    assert seen.page.locator("h1").count() == 1
+    for look, (size, scheme) in _LOOKS.items():
+        seen.page.set_viewport_size(size)
+        seen.page.emulate_media(color_scheme=scheme)
+        seen.settled()
+        seen.page.screenshot(path=PICTURES / f"{view}-{look}.png", full_page=view != "months")
+        assert seen.page.evaluate(_WIDTH) == size["width"], look
+        if look in _CHECKED:
+            assert seen.page.evaluate(_WRONG) == [], look
+
+
+@pytest.mark.parametrize("book", ["none", "empty"])
+@pytest.mark.parametrize("view", ["timeline", "applications", "days", "months", "interfaces"])
+def test_where_nothing_is_recorded_a_view_says_what_to_do(visit, book, view):
+    seen = visit(book, chromium.VIEWS[view], size=chromium.NARROW)
+    trouble = seen.page.locator("main .trouble")
+    trouble.wait_for()
+    assert "Nothing to show yet" in trouble.inner_text()
+    assert "netusage" in seen.page.locator("#now-more").inner_text()
+    assert seen.page.evaluate(_WIDTH) == 360
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    seen.page.screenshot(path=PICTURES / f"{book}-{view}.png")
+    if any("404" in one for one in seen.trouble):
+        seen.expect("status of 404")
+
+
+def test_colours_follow_the_system_and_the_settings(visit):
+    seen = visit("years")
+    back = "() => getComputedStyle(document.body).backgroundColor"
+    light = seen.page.evaluate(back)
+    seen.page.emulate_media(color_scheme="dark")
+    seen.page.wait_for_function(f"() => ({back})() === 'rgb(20, 24, 31)'")
+    assert light == "rgb(246, 247, 249)"
+    seen.page.get_by_text("Settings").click()
+    seen.page.get_by_label("light", exact=True).check()
+    assert seen.page.evaluate(back) == light
+    seen.open("/days")
+    assert seen.page.evaluate(back) == light
+
+
+def test_sizes_and_rates_are_written_as_the_settings_say(visit):
+    seen = visit("years")
+    assert " GB" in seen.page.locator("#now-month").inner_text()
+    seen.page.get_by_text("Settings").click()
+    seen.page.get_by_label("KiB, MiB, GiB (1024)").check()
+    seen.page.get_by_label("in bits").check()
+    assert " GiB" in seen.page.locator("#now-month").inner_text()
+    assert "bit/s" in seen.page.locator("#now-rx").inner_text()
+    seen.settled()
+    assert "bits per second" in seen.page.locator("#chart-words").inner_text()
+
+
+def test_the_page_is_light_and_soon_there(browser, servers):
+    sizes, painted = {}, []
+
+    def weigh(response):
+        if "/api/" not in response.url:
+            sizes[response.url] = len(response.body())
+
+    for _ in range(4):  # each with nothing kept from before; what else the machine does is no part of it
+        seen = chromium.Visit(browser, servers("years"))
+        seen.page.on("requestfinished", lambda request: weigh(request.response()))
+        seen.open("/")
+        paint = "() => performance.getEntriesByName('first-contentful-paint')[0].startTime"
+        painted.append(seen.page.evaluate(paint))
+        seen.close()
+    print(f"{sum(sizes.values())} bytes in {len(sizes)} files, painted after {painted} ms")
+    assert sum(sizes.values()) < 250_000
+    assert min(painted) < 500
+
+
+def test_every_step_of_the_zoom_is_quick_at_the_server(visit):
+    seen = visit("years")
+    ask = """async (path) => {
+      const begun = performance.now();
+      const answer = await fetch(path);
+      await answer.arrayBuffer();
+      return [answer.status, performance.now() - begun];
+    }"""
+    took = {}
+    now = int(time.time())
+    for days in (0.01, 1, 7, 30, 366, 3660):
+        path = f"/api/v1/timeline?since=@{now - int(days * 86400)}&until=@{now}&bars=400"
+        found = [seen.page.evaluate(ask, path) for _ in range(3)]
+        assert [status for status, _ in found] == [200, 200, 200]
+        took[days] = min(ms for _, ms in found)
+    print(took)
+    assert max(took.values()) < 100, took
