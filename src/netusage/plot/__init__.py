@@ -1,1 +1,1 @@
-"""Pictures of what was used, on disk, without a browser."""
+"""Pictures on disk, without a browser: what `netusage plot` draws; the only importer of matplotlib."""
