@@ -1,6 +1,6 @@
 """Make a ledger of many busy years: consistent in every part, so that `netusage verify` passes.
 
-Usage: python bench/make_ledger.py FILE [--years 10] [--interfaces 8] [--counted 4] [--until SECONDS] [--flat]
+Usage: python bench/make_ledger.py FILE [--years 10] [--interfaces 8] [--counted 4] [--until SECONDS] [--flat] [--applications 0]
 
 Every interface is busy in every quarter of an hour; as on most machines, half of them (a bridge, a tunnel, loopback
 ...) carry what others count and are no part of the machine's total. Days differ as they do in life (a quiet night, weekends, some
@@ -16,6 +16,7 @@ import random
 import sqlite3
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
@@ -25,6 +26,7 @@ from netusage.ledger.chunks import DAY_S, LONGEST_S, Chunk
 from netusage.model import MINUTE_S, QUARTER_S, US
 
 MINUTES_KEPT_S = 35 * DAY_S
+QUARTERS_KEPT_S = 400 * DAY_S
 BOOT_S = 90 * DAY_S
 RESTART_S = 7 * DAY_S
 PAUSE_S = 300
@@ -234,6 +236,31 @@ def fill(db: sqlite3.Connection, book: Book, from_s: int, until_s: int, counted:
     )
 
 
+def add_applications(db: sqlite3.Connection, from_s: int, until_s: int, count: int, seed: int = 2) -> None:
+    """What applications had: by quarters of an hour for the last 400 days, and by days before; each a part of it."""
+    dice = random.Random(seed)
+    days_until_s = (until_s - QUARTERS_KEPT_S) // DAY_S * DAY_S
+    weights = [1 / n**1.1 for n in range(1, count + 1)]
+    for number in range(1, count + 1):
+        name, user = f"program-{number:03d}", ("eva", "adam", "root")[number % 3]
+        unit = f"unit-{number % 17}.service" if number % 4 == 0 else ""
+        row = (number, "application", name, f"/usr/bin/{name}", user, unit, "", "", from_s * US, until_s * US)
+        db.execute(f"INSERT INTO application VALUES ({', '.join('?' * 10)})", row)
+
+    def rows(start_s: int, seconds: int, present: int, size: int) -> Iterator[tuple]:
+        for number in sorted(set(dice.choices(range(1, count + 1), weights, k=present))):
+            rx = int(size * weights[number - 1] * (0.5 + dice.random()))
+            where = (dice.choice((1, 1, 1, 2)), number, dice.choice((3, 3, 3, 1)), dice.choice((6, 6, 17)), 4)
+            yield (start_s, *where, rx, rx // 5, rx // 900 + 1, rx // 1000 + 1, seconds)
+
+    sql = f"INSERT INTO share VALUES ({', '.join('?' * 11)})"
+    for start_s in range(from_s, days_until_s, DAY_S):
+        db.executemany(sql, rows(start_s, DAY_S, 160, 400_000_000))
+    for start_s in range(max(days_until_s, from_s), until_s, QUARTER_S):
+        db.executemany(sql, rows(start_s, QUARTER_S, 40, 6_000_000))
+    db.execute("UPDATE run SET tier = 'kernel'")
+
+
 def make(
     path: str,
     *,
@@ -242,6 +269,7 @@ def make(
     counted: int = 4,
     until_s: int | None = None,
     flat: bool = False,
+    applications: int = 0,
 ) -> None:
     """Write the ledger; `path` must not exist."""
     until_s = int(time.time()) if until_s is None else until_s
@@ -257,6 +285,8 @@ def make(
         db.execute("BEGIN")
         fill(db, Book(interfaces, flat), from_s, until_s, counted)
         machine_chunks.refresh_all(db)
+        if applications:
+            add_applications(db, from_s, until_s, applications)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
     finally:
@@ -271,6 +301,7 @@ def main() -> None:
     parser.add_argument("--counted", type=int, default=4, help="how many are part of the machine's total")
     parser.add_argument("--until", type=int, help="the ledger's present, seconds since 1970 (default: now)")
     parser.add_argument("--flat", action="store_true", help="all days alike")
+    parser.add_argument("--applications", type=int, default=0, help="how many had a part of it")
     options = parser.parse_args()
     begun = time.perf_counter()
     make(
@@ -280,6 +311,7 @@ def main() -> None:
         counted=options.counted,
         until_s=options.until,
         flat=options.flat,
+        applications=options.applications,
     )
     size = Path(options.file).stat().st_size
     print(f"{options.file}: {size / 1e6:.0f} MB in {time.perf_counter() - begun:.0f} s")

@@ -1,11 +1,15 @@
 """The documents are a contract: what they show is run, and what is generated cannot drift."""
 
+import contextlib
 import os
+import pty
 import re
+import select
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -18,7 +22,7 @@ from netusage.cli.manpages import reference_markdown
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NETUSAGE = [sys.executable, "-m", "netusage"]
-RUNS_UNTIL_STOPPED = ("daemon",)
+RUNS_UNTIL_STOPPED = {"daemon": "recording into", "web": "the page is at"}  # and what they say first
 
 
 def shown_commands():
@@ -76,6 +80,8 @@ def made_safe(words):
         return [*words, "--dry-run"]
     if words[:1] in (["repair"], ["backup"]):
         return [*words, "--yes"]
+    if words[:1] == ["web"]:
+        return [*words, "--port", "0"]
     return words
 
 
@@ -90,19 +96,22 @@ def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(exampl
     ]
     if words[:1] and words[0] in RUNS_UNTIL_STOPPED:
         process = subprocess.Popen(
-            [*NETUSAGE, *words],
+            [*NETUSAGE, *made_safe(words)],
             env={**home, "NETUSAGE_DB": str(tmp_path / "own.db")},
             cwd=tmp_path,
             stderr=subprocess.PIPE,
             text=True,
         )
         try:
-            assert "recording into" in process.stderr.readline()
+            assert RUNS_UNTIL_STOPPED[words[0]] in process.stderr.readline()
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 143
         finally:
             process.kill()
             process.communicate()
+        return
+    if words[:1] == ["live"]:
+        assert _watched_in_a_terminal(words, home, tmp_path) == 143
         return
     done = subprocess.run(
         [*NETUSAGE, *made_safe(words)],
@@ -117,6 +126,36 @@ def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(exampl
     allowed = {0, 3, 1} if words[:1] == ["doctor"] or words[:2] == ["service", "status"] else {0, 3}
     assert done.returncode in allowed, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _watched_in_a_terminal(words, home, directory):
+    """The exit code of what draws in a terminal until it is told to stop."""
+    ours, theirs = pty.openpty()
+    try:
+        environment = {**home, "TERM": "xterm", "NETUSAGE_RECORDER_APPLICATIONS": "off"}
+        process = subprocess.Popen(
+            [*NETUSAGE, *words], env=environment, cwd=directory, stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        try:
+            drawn = b""
+            while b"quit" not in drawn:
+                assert select.select([ours], [], [], 30)[0], f"it draws nothing more: {drawn!r}"
+                drawn += os.read(ours, 65536)
+            threading.Thread(target=_read_to_its_end, args=(ours,), daemon=True).start()
+            process.send_signal(signal.SIGTERM)
+            return process.wait(30)
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        os.close(theirs)
+
+
+def _read_to_its_end(descriptor):
+    with contextlib.suppress(OSError):
+        while os.read(descriptor, 65536):
+            pass
+    os.close(descriptor)
 
 
 def test_the_command_reference_is_what_the_help_says():

@@ -5,7 +5,7 @@ import pytest
 from netusage.errors import SourceError
 from netusage.ledger.batch import Batch, Epoch, LastReading, Part, Remembered
 from netusage.model import NS, US, ZERO, Counters, Instant, Link, Place, Who
-from netusage.recorder.shares import Shares, below, spread
+from netusage.recorder.shares import Shares, Use, below, spread
 from netusage.sources.applications.counts import Count, Key, Scope
 
 HERE, ELSEWHERE = 3, 4
@@ -431,3 +431,19 @@ def test_spreading_keeps_every_byte(start_s, end_s):
     for part in parts.values():
         total = total.plus(part)
     assert total == whole
+
+
+def test_what_each_had_since_the_beginning_is_told_by_interface_and_distance(replay):
+    living = {2: epoch(), 3: epoch(3)}
+    shares = Shares(lambda _: (replay, replay), HERE, replay.said.append, lambda one: one.link.index == 2)
+    replay.count(100, 86, 50)
+    replay.count(100, 14, 7, scope=Scope.INTERNET)
+    replay.count(100, 1, 2, ifindex=3)
+    shares.collect(at(1), living)
+    replay.count(100, 86, 50)
+    shares.collect(at(2), living)
+    assert shares.usage == {
+        Use(APP, "eth2", Scope.LAN, True): Counters(200, 100, 2, 2),
+        Use(APP, "eth2", Scope.INTERNET, True): Counters(28, 7, 1, 1),
+        Use(APP, "eth3", Scope.LAN, False): Counters(15, 2, 1, 1),
+    }

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from netusage.errors import SourceError
-from netusage.model import Who
 from netusage.recorder.watch import Present, Watch
 from netusage.settings.schema import RecorderSettings, Settings
 
@@ -99,7 +98,17 @@ def test_applications_are_told_apart_where_that_is_asked_for():
         seen.until(lambda _: True)
         talk()
         found = seen.until(lambda present: sum(c.tx_bytes for c in present.applications.values()) > 0)
-    assert all(isinstance(who, Who) for who in found.applications)
+    used = [use for use, counters in found.applications.items() if counters.tx_bytes]
+    assert {(use.interface, use.scope, use.in_total) for use in used} == {("lo", 0, True)}
+
+
+def test_what_was_counted_before_it_began_is_not_told_whatever_the_recorder_does():
+    talk(20)
+    since_boot = replace(QUICK, recorder=replace(QUICK.recorder, count_since_boot=True))
+    seen = Seen()
+    with Watch(since_boot, seen):
+        found = loopback(seen.until(lambda _: True))
+    assert found.since_start.rx_bytes < 20 * len(BLOCK)
 
 
 def test_nothing_is_told_after_it_was_closed():

@@ -10,10 +10,13 @@ from netusage.cli.options import FORMATS, Group, ledger_options, output_options,
 # name: (module, one line of help); the order is that of the help
 COMMANDS: dict[str, tuple[str, str]] = {
     "track": ("netusage.cli.track", "Log usage to the console and to daily CSV files, and record it."),
+    "live": ("netusage.cli.live", "Watch interfaces and applications in the terminal, each second."),
     "daemon": ("netusage.cli.daemon", "Record in the background; what a service runs."),
     "report": ("netusage.cli.report", "Usage per minute, hour, day, week, month, year, or in total."),
     "apps": ("netusage.cli.apps", "What each application used, where that is recorded."),
     "reconcile": ("netusage.cli.reconcile", "For each interface, an account of every byte by what had it."),
+    "plot": ("netusage.cli.plot", "Draw a picture of what was used: PNG, SVG or PDF."),
+    "web": ("netusage.cli.web", "The page that shows it all, in a browser."),
     "interfaces": ("netusage.cli.interfaces", "Every interface, and whether it counts in the total and why."),
     "verify": ("netusage.cli.verify", "Prove that the record adds up to what the kernel counted."),
     "doctor": ("netusage.cli.doctor", "What works on this machine, and what to do about what does not."),

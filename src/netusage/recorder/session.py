@@ -11,12 +11,12 @@ from netusage.clock import SystemClock
 from netusage.errors import LedgerError, SourceError
 from netusage.ledger.batch import Epoch
 from netusage.ledger.writer import LedgerWriter
-from netusage.model import Counters, Gap, GapKind, Instant, Link, Place, Who
+from netusage.model import Counters, Gap, GapKind, Instant, Link, Place
 from netusage.recorder.loop import Recorder, Timing
 from netusage.recorder.meter import Meter
 from netusage.recorder.notify import Notifier
 from netusage.recorder.rules import Rules
-from netusage.recorder.shares import Names, Shares
+from netusage.recorder.shares import Names, Shares, Use
 from netusage.recorder.waiting import SignalWaiter, ThreadWaiter
 from netusage.settings.schema import Settings
 from netusage.sources.base import Source
@@ -38,7 +38,7 @@ class Session:
         not_recording: why nothing is recorded, None when it is.
         tier: how applications are told from one another; "" where they are not.
         lasts: they are counted on in the kernel when the session is over.
-        applications: what each had since the session began, of the interfaces that `usage` adds up.
+        applications: what each had since the session began.
     """
 
     recorder: Recorder
@@ -48,7 +48,7 @@ class Session:
     not_recording: LedgerError | None
     tier: str
     lasts: bool
-    applications: Mapping[Who, Counters]
+    applications: Mapping[Use, Counters]
 
 
 @contextlib.contextmanager
@@ -108,8 +108,8 @@ def open_session(
 
             shares = None
             if book is not None or not must_record:
-                is_shown = None if must_record else partial(_is_shown, selected)
-                shares = _open_shares(settings, stack, say, is_shown)
+                in_total = None if must_record else partial(_is_in_total, selected)
+                shares = _open_shares(settings, stack, say, in_total)
 
             def reloaded() -> tuple[Timing, Rules]:
                 return timing_and_rules(reload(), source)
@@ -160,7 +160,7 @@ def timing_and_rules(settings: Settings, source: Source) -> tuple[Timing, Rules]
     return timing, rules
 
 
-def _is_shown(selected: Callable[[Link], bool] | None, epoch: Epoch) -> bool:
+def _is_in_total(selected: Callable[[Link], bool] | None, epoch: Epoch) -> bool:
     """Whether an interface is one of those that the session adds up."""
     return epoch.counted if selected is None else selected(epoch.link)
 
@@ -169,7 +169,7 @@ def _open_shares(
     settings: Settings,
     stack: contextlib.ExitStack,
     say: Callable[[str], None],
-    shown: Callable[[Epoch], bool] | None,
+    in_total: Callable[[Epoch], bool] | None,
 ) -> Shares | None:
     """What counts by application, where that is asked for and can be had; closed by the stack."""
     wanted, pins = settings.recorder.applications, settings.recorder.pins_directory
@@ -183,7 +183,7 @@ def _open_shares(
     def opened(anew: bool) -> "tuple[Tier, Names]":
         found = open_applications(wanted, pins, anew=anew)
         notes = [*found.notes]
-        if found.refused and shown is None:  # the tracker names the tier by itself
+        if found.refused and in_total is None:  # the tracker names the tier by itself
             why = next(iter(found.refused.values()))
             notes.append(f"{why}; applications are told apart by {found.source.tier} instead")
         for note in notes:
@@ -193,7 +193,7 @@ def _open_shares(
         return found.source, found.names
 
     try:
-        shares = Shares(opened, netns_cookie(), say, shown)
+        shares = Shares(opened, netns_cookie(), say, in_total)
     except SourceError as error:
         say(f"{error}; interfaces are recorded without applications")
         return None

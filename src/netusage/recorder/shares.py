@@ -5,7 +5,7 @@ report shows the rest.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from netusage.errors import SourceError
 from netusage.ledger.batch import Batch, Counted, Epoch, Part, Remembered
@@ -14,6 +14,19 @@ from netusage.model import QUARTER_S, US, ZERO, Counters, Instant, Who
 if TYPE_CHECKING:
     from netusage.sources.applications.base import Tier
     from netusage.sources.applications.counts import Count, Key
+
+
+class Use(NamedTuple):
+    """Whose bytes, where, and how far away the other end was.
+
+    scope: `sources.applications.counts.Scope`.
+    in_total: the interface is one of those that are added up.
+    """
+
+    who: Who
+    interface: str
+    scope: int
+    in_total: bool
 
 
 class Names(Protocol):
@@ -40,10 +53,10 @@ class Shares:
             because that which it would find is full. Raises SourceError.
         netns: cookie of the network namespace whose interfaces are recorded.
         say: takes one line for people.
-        shown: the interfaces of which `usage` is wanted; None where it is not.
+        in_total: whether an interface is one of those that are added up; None where `usage` is not wanted.
 
     Attributes:
-        usage: what each application had of those since the beginning.
+        usage: what each application had since the beginning.
 
     Raises:
         SourceError: it cannot be counted by application.
@@ -54,13 +67,13 @@ class Shares:
         open_source: "Callable[[bool], tuple[Tier, Names]]",
         netns: int,
         say: Callable[[str], None],
-        shown: Callable[[Epoch], bool] | None = None,
+        in_total: Callable[[Epoch], bool] | None = None,
     ) -> None:
         self._open_source = open_source
         self._netns = netns
         self._say = say
-        self._shown = shown
-        self.usage: dict[Who, Counters] = {}
+        self._in_total = in_total
+        self.usage: dict[Use, Counters] = {}
         self._source: Tier
         self._source, self._names = open_source(False)
         self._last: dict[Key, Count] = {}
@@ -208,8 +221,9 @@ class Shares:
             if at is None or not any(more):
                 break
             counted = as_counted(at.link.kind, more, frames=self._source.frames)
-            if self._shown is not None and self._shown(at):
-                self.usage[who] = self.usage.get(who, ZERO).plus(counted)
+            if self._in_total is not None:
+                use = Use(who, at.link.name, int(key.scope), self._in_total(at))
+                self.usage[use] = self.usage.get(use, ZERO).plus(counted)
             for start_s, part in spread(counted, start_us, end_us):
                 place = Part(start_s, at, who, int(key.scope), key.protocol, key.family)
                 self._pending[place] = self._pending.get(place, ZERO).plus(part)

@@ -8,8 +8,9 @@ from typing import NamedTuple, Self
 
 from netusage.errors import NetusageError
 from netusage.ledger.batch import Epoch
-from netusage.model import NS, ZERO, Counters, Instant, Who
+from netusage.model import NS, ZERO, Counters, Instant
 from netusage.recorder.session import Session, open_session
+from netusage.recorder.shares import Use
 from netusage.recorder.waiting import ThreadWaiter
 from netusage.settings.schema import Settings
 
@@ -47,7 +48,7 @@ class Present:
     running_us: since the watch began, microseconds.
     rates, since_start: of the machine's total.
     interfaces: those that are there, by name.
-    applications: what each had since the watch began, of the machine's total; empty where they are not told apart.
+    applications: what each had since the watch began; empty where they are not told apart.
     """
 
     at: Instant
@@ -55,7 +56,7 @@ class Present:
     rates: Rates
     since_start: Counters
     interfaces: tuple[InterfaceNow, ...]
-    applications: Mapping[Who, Counters]
+    applications: Mapping[Use, Counters]
 
 
 class Watch:
@@ -182,7 +183,12 @@ def _rates(difference: Counters, passed_ns: int) -> Rates:
 
 def _only_reading(settings: Settings, *, applications: bool) -> Settings:
     """The configuration for one who reads once a second and leaves nothing behind."""
-    recorder = replace(settings.recorder, pins="off", commit_interval=settings.recorder.sample_interval)
+    recorder = replace(
+        settings.recorder,
+        pins="off",
+        commit_interval=settings.recorder.sample_interval,
+        count_since_boot=False,
+    )
     if not applications:
         recorder = replace(recorder, applications="off")
     return replace(settings, recorder=recorder)

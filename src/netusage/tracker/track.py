@@ -234,9 +234,10 @@ class _Tracker:
 
         units = self._options.settings.report.units
         sums: dict[str, int] = {}
-        for who, counters in session.applications.items():
-            name = name_of(who)
-            sums[name] = sums.get(name, 0) + counters.rx_bytes + counters.tx_bytes
+        for use, counters in session.applications.items():
+            if use.in_total:
+                name = name_of(use.who)
+                sums[name] = sums.get(name, 0) + counters.rx_bytes + counters.tx_bytes
         if not sums:
             return
         most = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))[:_SHOWN_APPLICATIONS]
