@@ -107,7 +107,7 @@ static __noinline int read_script(struct owner *owner)
 }
 
 /* Who a task is; 0 where it has no executable, else a number that is the same for all processes of one application, of
- * one user, in one cgroup. */
+ * one user, in one cgroup; of scripts it is so for the running task alone. */
 static __noinline __u64 owner_of(struct task_struct *task, struct owner *owner)
 {
     struct file *file = BPF_CORE_READ(task, mm, exe_file);
@@ -129,12 +129,14 @@ static __noinline __u64 owner_of(struct task_struct *task, struct owner *owner)
     hash = mixed(hash, owner->cgroup);
     hash = mixed(hash, ((__u64 *)owner->comm)[0]);
     hash = mixed(hash, ((__u64 *)owner->comm)[1]);
-    if (runs_scripts(*(__u64 *)owner->path[0]) && (void *)task == (void *)bpf_get_current_task()) {
-        read_script(owner);
+    if (!runs_scripts(*(__u64 *)owner->path[0]))
+        return number_of(hash);
+    if ((void *)task != (void *)bpf_get_current_task())
+        return number_of(mixed(hash, owner->tgid)); /* its script is not known here: it is taken for no other's */
+    read_script(owner);
 #pragma clang loop unroll(disable)
-        for (int n = 0; n < SCRIPT_LENGTH / 8; n++)
-            hash = mixed(hash, ((__u64 *)owner->script)[n]);
-    }
+    for (int n = 0; n < SCRIPT_LENGTH / 8; n++)
+        hash = mixed(hash, ((__u64 *)owner->script)[n]);
     return number_of(hash);
 }
 

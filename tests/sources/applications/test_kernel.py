@@ -318,6 +318,50 @@ def test_sockets_that_are_older_than_the_programs_have_their_owners(spaces, tmp_
         lab.close()
 
 
+@pytest.mark.usefixtures("loadable")
+def test_older_sockets_of_several_scripts_are_not_taken_for_those_of_one(spaces, tmp_path):
+    lab = Lab(spaces, tmp_path)
+    receive = """
+        import socket, sys
+        listener = socket.create_server(("10.9.0.1", int(sys.argv[1])))
+        print("ready", flush=True)
+        connection = listener.accept()[0]
+        print("ready", flush=True)
+        sys.stdin.readline()
+    """
+    send = """
+        import socket, sys
+        connections = [socket.create_connection(("10.9.0.1", port)) for port in (5001, 5002)]
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for connection, size in zip(connections, (10_000, 20_000)):
+            connection.sendall(bytes(size))
+    """
+    try:
+        receivers = [
+            lab.start(lab.left, f"receive{n}.py", receive, 5000 + n, stdin=subprocess.PIPE) for n in (1, 2)
+        ]
+        sender = lab.start(lab.right, "send.py", send, stdin=subprocess.PIPE)
+        for one in receivers:
+            assert one.stdout.readline() == "ready\n"
+        with KernelApplications() as programs:
+            sender.stdin.write("\n")
+            sender.stdin.close()
+            lab.ended(sender)
+            received = {}  # by nobody yet: who uses a socket would be known from that
+            for key, count in programs.read().items():
+                owner = programs.owner(key.owner)
+                if key.netns == lab.cookies[lab.left.name] and owner is not None:
+                    received[owner.tgid] = received.get(owner.tgid, 0) + count.rx_bytes
+        assert received.keys() == {one.pid for one in receivers}
+        assert 10_000 < received[receivers[0].pid] < 20_000 < received[receivers[1].pid]
+        for one in receivers:
+            one.stdin.close()
+            lab.ended(one)
+    finally:
+        lab.close()
+
+
 def test_what_two_sockets_get_of_one_datagram_is_counted_twice(lab, programs):
     code = """
         import socket, struct

@@ -80,9 +80,9 @@ def make(directory):
             page = seen.open(view)
             page.wait_for_function("() => document.getElementById('now-state').textContent !== 'asking …'")
             with Image.open(io.BytesIO(page.screenshot())) as picture:
-                picture.convert("RGB").quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-                    directory / f"{name}.png", optimize=True
-                )
+                picture.convert("RGB").quantize(
+                    _COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+                ).save(directory / f"{name}.png", optimize=True)
             seen.close()
     for name in PICTURES:
         print(f"{directory / name}.png: {(directory / name).with_suffix('.png').stat().st_size // 1000} kB")

@@ -91,13 +91,13 @@ def test_a_finger_zooms_too(browser, servers):
 
     seen = Visit(browser, servers("years"), size=NARROW)
     seen.open("/?last=7d")
+    seen.page.locator(".u-over").scroll_into_view_if_needed()
     box = seen.page.locator(".u-over").bounding_box()
-    x, y = box["x"], box["y"] + 60
-    pointer = """([kind, x, y]) => document.querySelector('.u-over').dispatchEvent(new PointerEvent(kind, {
-      pointerId: 1, pointerType: 'mouse', isPrimary: true, bubbles: true, clientX: x, clientY: y }))"""
-    seen.page.evaluate("() => { Element.prototype.setPointerCapture = () => {}; }")
-    for kind, at in (("pointerdown", 0.25), ("pointermove", 0.4), ("pointerup", 0.5)):
-        seen.page.evaluate(pointer, [kind, x + box["width"] * at, y])
+    finger = seen.context.new_cdp_session(seen.page)
+    for kind, part in (("touchStart", 0.25), ("touchMove", 0.35), ("touchMove", 0.5)):
+        point = {"x": box["x"] + box["width"] * part, "y": box["y"] + 60}
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     assert DAY_S < length(seen) < 3 * DAY_S
     seen.settled()
     seen.close()

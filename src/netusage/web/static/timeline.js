@@ -105,7 +105,7 @@ class Chart {
       width: this.width,
       height: this.height,
       legend: { show: false },
-      padding: [10, 12, 0, 0],
+      padding: [10, 20, 0, 0],
       cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
       scales: { x: { time: false, range: () => this.range }, y: { range: () => [-this.bottom * 1.05, this.top * 1.08] } },
       axes: [
