@@ -160,6 +160,16 @@ def test_while_somebody_was_away_the_busiest_and_what_is_new_are_told(ledger):
     assert (found.gaps, found.lossy, found.gap_us) == (1, 1, 60_000_000)
 
 
+def test_five_applications_are_told_whatever_is_unattributed(ledger):
+    eth0, at_s = ledger._epochs[0], START_S + DAY_S
+    ledger.count(eth0, at_s, 1_000_000, 0, 1, 1)
+    for n in range(7):
+        ledger.share(Part(at_s, eth0, Who("application", f"a{n}"), 3, 6, 4), Counters(100 - n, 0, 1, 1))
+    ledger.commit(at_s + 60)
+    found = asked(ledger, away, at_s, at_s + 60, NOTHING)
+    assert [part.value for part in found.applications] == [f"a{n}" for n in range(5)]
+
+
 def test_in_its_first_day_nothing_is_new(ledger):
     found = asked(ledger, away, START_S, START_S + 3600, NOTHING)
     assert found.new == []

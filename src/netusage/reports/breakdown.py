@@ -22,6 +22,7 @@ SHOWN = ("application", "user", "unit", "container", "scope", "interface")
 _OF_KEYS = ("scope", "interface")  # the others are told by application and protocol
 Pair = tuple[int, int]  # received and sent bytes
 T = TypeVar("T")
+_BUSIEST = 5  # applications that are told
 _QUIET_S = 86_400  # in its first day everything would be new to a ledger
 
 
@@ -248,14 +249,14 @@ class Away:
 def away(reader: LedgerReader, index: ShareIndex, since_s: int, now_s: int, overrides: Overrides) -> Away:
     """Answer it, in whole quarters of an hour."""
     period = Period(since_s // QUARTER_S * QUARTER_S, -(-(now_s + 1) // QUARTER_S) * QUARTER_S)
-    found = breakdown(reader, index, period, Choice(), overrides, limit=5)
+    found = breakdown(reader, index, period, Choice(), overrides, limit=_BUSIEST + 1)
     low, high = since_s * US, (now_s + 1) * US
     gaps = reader.gaps(low, high)
     return Away(
         period,
         found.rx_bytes,
         found.tx_bytes,
-        [part for part in found.by["application"] if part.value != REST],
+        [part for part in found.by["application"] if part.value != REST][:_BUSIEST],
         _new(reader, low),
         len(gaps),
         sum(gap.lossy for gap in gaps),

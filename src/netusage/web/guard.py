@@ -24,7 +24,7 @@ from netusage.web.answers import refusal
 
 COOKIE = "netusage"
 LOGIN = "/login"
-_OPEN_TO_ALL = (LOGIN, "/static/login.js", "/static/style.css", "/static/icon.svg")
+_OPEN_TO_ALL = (LOGIN, *(f"/static/{name}" for name in ("login.js", "theme.js", "style.css", "icon.svg")))
 _YEAR_S = 366 * 86_400
 _MOST_WRONG, _WRONG_WITHIN_S = 5, 60.0
 _MOST_REMEMBERED = 1000  # addresses

@@ -495,6 +495,7 @@ export class Timeline {
       return;
     }
     this.chart.show(this.answer, [found.start_s, found.end_s]);
+    performance.mark('bars-drawn');
     this.describe(f.stretch(found.start_s, found.end_s), `${edges.length - 1} ${edges.length === 2 ? 'bar' : 'bars'} of ${found.width.name}, ${f.settings.bits ? 'bits' : 'bytes'} per second`);
     if (byHand) this.page.say(this.summary);
   }
