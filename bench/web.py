@@ -75,7 +75,8 @@ def record(path: str) -> None:
 
     def on_sample(_session, at) -> None:
         begun.append(at.boot_ns)
-        late.append((time.time(), (at.boot_ns - begun[0]) % 1_000_000_000 // 1000))
+        beside = (at.boot_ns - begun[0] + 500_000_000) % 1_000_000_000 - 500_000_000
+        late.append((time.time(), abs(beside) // 1000))
 
     with open_session(
         settings, path, say=lambda _: None, reload=lambda: settings, must_record=True, on_sample=on_sample
@@ -171,7 +172,8 @@ def paint(address: str, times: int) -> tuple[list[float], list[float], int]:
             sizes: list[int] = []
             page.on("requestfinished", lambda r: sizes.append(sum(r.sizes()[k] for k in _WEIGHTS)))  # noqa: B023
             page.goto(f"{address}?last=30d", wait_until="load")
-            page.wait_for_function("performance.getEntriesByName('bars-drawn').length > 0")
+            while not page.evaluate("performance.getEntriesByName('bars-drawn').length"):
+                page.wait_for_timeout(20)
             first.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
             bars.append(page.evaluate("performance.getEntriesByName('bars-drawn')[0].startTime"))
             page.wait_for_timeout(300)

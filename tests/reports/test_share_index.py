@@ -176,6 +176,9 @@ def test_sums_of_any_rows_between_any_edges_are_exact(rows, edges, forgotten):
         ]
 
     assert [list(column) for column in series.between(edges)] == naive(rows)
+    added = [[1] * (len(edges) - 1) for _ in range(2)]
+    series.add_to(edges, *added)
+    assert [[number - 1 for number in column] for column in added] == naive(rows)
     series.forget_from(forgotten)
     kept = [row for row in rows if row[0] < forgotten]
     assert [list(column) for column in series.between(edges)] == naive(kept)

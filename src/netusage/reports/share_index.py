@@ -7,7 +7,7 @@ Sums are those of the ledger, to the byte, as of the last reading.
 import threading
 import time
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from itertools import repeat
 from operator import add, sub
@@ -62,6 +62,20 @@ class _Series:
     def forget_from(self, start_s: int) -> None:
         place = max(bisect_left(self.starts, start_s), 1)
         del self.starts[place:], self.rx[place:], self.tx[place:]
+
+    def add_to(self, edges: Sequence[int], rx: list[int], tx: list[int]) -> None:
+        """Add the sums of the rows that begin between every two neighbouring edges; most keys have few rows there."""
+        low = bisect_left(self.starts, edges[0])
+        high = bisect_left(self.starts, edges[-1], low)
+        if (high - low) * 2 > len(edges):
+            more_rx, more_tx = self.between(edges)
+            rx[:], tx[:] = map(add, rx, more_rx), map(add, tx, more_tx)
+            return
+        place = 0
+        for row in range(low, high):
+            place = bisect_right(edges, self.starts[row], place) - 1
+            rx[place] += self.rx[row] - self.rx[row - 1]
+            tx[place] += self.tx[row] - self.tx[row - 1]
 
     def between(self, edges: Sequence[int]) -> tuple[Iterable[int], Iterable[int]]:
         """The sums of the rows that begin between every two neighbouring edges."""
@@ -150,8 +164,7 @@ class ShareIndex:
         with self._lock:
             for key, series in self._series.items():
                 if series.starts[-1] >= edges[0] and wanted(key):
-                    own_rx, own_tx = series.between(edges)
-                    rx, tx = list(map(add, rx, own_rx)), list(map(add, tx, own_tx))
+                    series.add_to(edges, rx, tx)
         return rx, tx
 
 

@@ -30,6 +30,9 @@ from netusage.web.questions import Asking, Parameter
 
 MOST_ROWS = 20_000
 _MOST_NEW = 20
+_LONG_S = 6 * 3600
+_PIXELS = 2000
+_LONGEST_S = 60  # that an answer is kept beyond a change of the ledger
 _SHOWN_BY = ("application",)
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -175,7 +178,8 @@ class Api:
             )
 
         from_s = since_s - QUARTER_S if choice.has_shares else None
-        return await self._answer(request, asking, find, from_s=from_s, name="timeline")
+        lasts_s = _lasts(since_s, until_s)
+        return await self._answer(request, asking, find, from_s=from_s, name="timeline", lasts_s=lasts_s)
 
     async def _breakdown(self, request: Request) -> Response:
         asking = self._asking(request, "/breakdown")
@@ -191,7 +195,8 @@ class Api:
             about = About("breakdown", asking.zone, period, told, asked.reader.path, choice.interfaces)
             return json_of(**_flat(about), **_breakdown_json(found))
 
-        return await self._answer(request, asking, find, from_s=period.start_s)
+        lasts_s = _lasts(*period)
+        return await self._answer(request, asking, find, from_s=period.start_s, lasts_s=lasts_s)
 
     async def _applications(self, request: Request) -> Response:
         asking = self._asking(request, "/applications")
@@ -360,9 +365,10 @@ class Api:
         *,
         from_s: int | None = None,
         name: str = "",
+        lasts_s: float = 0,
     ) -> Response:
         question = (request.url.path, asking.key)
-        body = await self._ledger.answer(question, find, from_s=from_s)
+        body = await self._ledger.answer(question, find, from_s=from_s, lasts_s=lasts_s)
         if asking.one(q.FORMAT) == "csv":
             headers = {"content-disposition": f'attachment; filename="netusage-{name}.csv"'}
             return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
@@ -381,6 +387,12 @@ async def _answered(handler: Handler, request: Request) -> Response:
         return await handler(request)
     except NetusageError as error:
         return refusal_of(error)
+
+
+def _lasts(since_s: int, until_s: int) -> float:
+    """For how many seconds an answer about a long stretch is as good: what comes meanwhile is less than a pixel of it."""
+    length_s = until_s - since_s
+    return min(length_s / _PIXELS, _LONGEST_S) if length_s > _LONG_S else 0
 
 
 def _flat(about: About) -> dict[str, Any]:

@@ -23,6 +23,14 @@ _MOMENT_S = 10  # in which the present stands still for answers that are kept
 Version = tuple[int, ...]
 
 
+class _Kept(NamedTuple):
+    """An answer: of which ledger, and when it was found."""
+
+    version: Version
+    found_at: float
+    body: bytes
+
+
 class Asked(NamedTuple):
     """What a question is given: the ledger, what applications had, and the present in UTC seconds."""
 
@@ -34,7 +42,8 @@ class Asked(NamedTuple):
 class Ledger:
     """Answers questions about one ledger.
 
-    Answers are kept until the ledger changes or ten seconds have gone by, and what many ask at once is found out once.
+    Answers are kept until the ledger changes or ten seconds have gone by, those about a long time a little longer; what
+    many ask at once is found out once.
 
     Args:
         path: the ledger's file; it need not be there yet.
@@ -46,7 +55,7 @@ class Ledger:
         self._indexed: Version = ()
         self._threads = ThreadPoolExecutor(THREADS, "netusage-ledger")
         self._background = ThreadPoolExecutor(1, "netusage-index")
-        self._kept: OrderedDict[Hashable, tuple[Version, bytes]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._kept_bytes = 0
         self._running: dict[Hashable, asyncio.Future[bytes]] = {}
         self._waiting = 0
@@ -75,7 +84,12 @@ class Ledger:
         return tuple(found)
 
     async def answer(
-        self, question: Hashable, find: Callable[[Asked], bytes], *, from_s: int | None = None
+        self,
+        question: Hashable,
+        find: Callable[[Asked], bytes],
+        *,
+        from_s: int | None = None,
+        lasts_s: float = 0,
     ) -> bytes:
         """The answer to a question.
 
@@ -83,6 +97,7 @@ class Ledger:
             question: tells it from all others.
             find: finds the answer out, in another thread.
             from_s: what applications had is needed from this time on, UTC seconds; None where it is not.
+            lasts_s: for so many seconds an answer is as good, though the ledger has changed.
 
         Raises:
             BusyError: too many others wait, or it takes too long.
@@ -91,9 +106,9 @@ class Ledger:
         now_s = int(time.time())
         version = (*self.version(), now_s // _MOMENT_S)
         kept = self._kept.get(question)
-        if kept is not None and kept[0] == version:
+        if kept is not None and (kept.version == version or time.monotonic() - kept.found_at < lasts_s):
             self._kept.move_to_end(question)
-            return kept[1]
+            return kept.body
         running = self._running.get((question, version))
         if running is not None:
             return await asyncio.shield(running)
@@ -162,8 +177,8 @@ class Ledger:
 
     def _keep(self, question: Hashable, version: Version, found: bytes) -> None:
         before = self._kept.pop(question, None)
-        self._kept_bytes += len(found) - (len(before[1]) if before else 0)
-        self._kept[question] = (version, found)
+        self._kept_bytes += len(found) - (len(before.body) if before else 0)
+        self._kept[question] = _Kept(version, time.monotonic(), found)
         while self._kept and (len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES):
-            _, (_, oldest) = self._kept.popitem(last=False)
-            self._kept_bytes -= len(oldest)
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= len(oldest.body)
