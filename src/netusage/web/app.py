@@ -1,6 +1,7 @@
 """The web application: the page, its files, and the API, behind the guard."""
 
 import contextlib
+import hashlib
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -9,9 +10,8 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from netusage.periods import zone
@@ -24,10 +24,13 @@ from netusage.web.now import Now
 from netusage.web.openapi import description
 
 STATIC = Path(__file__).parent / "static"
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 VIEWS = ("/", "/applications", "/applications/{name:path}", "/days", "/months", "/interfaces")
-_REVALIDATED = {
-    "cache-control": "no-cache"
-}  # a page of another version must not meet the scripts of this one
 
 
 def make_app(settings: Settings, ledger_path: str, *, token: str = "") -> ASGIApp:
@@ -55,12 +58,13 @@ def make_app(settings: Settings, ledger_path: str, *, token: str = "") -> ASGIAp
     async def describe(_: Request) -> Response:
         return Response(description(api), media_type="application/json")
 
-    routes: list[Route | Mount] = [
-        *(Route(path, _page("index.html"), methods=["GET"]) for path in VIEWS),
-        Route(LOGIN, _page("login.html"), methods=["GET"]),
+    files = {file.relative_to(STATIC).as_posix(): _File(file) for file in STATIC.rglob("*") if file.is_file()}
+    routes = [
+        *(Route(path, files["index.html"].answer, methods=["GET"]) for path in VIEWS),
+        Route(LOGIN, files["login.html"].answer, methods=["GET"]),
         Route("/api/v1/openapi.json", describe, methods=["GET"]),
         *api.routes(),
-        Mount("/static", _Files(directory=STATIC)),
+        *(Route(f"/static/{name}", file.answer, methods=["GET"]) for name, file in files.items()),
     ]
     app = Starlette(
         routes=routes,
@@ -86,21 +90,24 @@ class _Lifespan:
         await (self.app if scope["type"] == "lifespan" else self._guarded)(scope, receive, send)
 
 
-class _Files(StaticFiles):
-    """Files that a browser asks after each time, and gets when they have changed."""
+class _File:
+    """A file of the page, in memory: there are few, and what is not among them is not there.
 
-    def file_response(self, *args, **kwargs) -> Response:  # type: ignore[no-untyped-def]  # noqa: ANN002, ANN003
-        """As Starlette's."""
-        answer = super().file_response(*args, **kwargs)
-        answer.headers.update(_REVALIDATED)
-        return answer
+    A browser asks after it each time, and gets it when it has changed: a page of another version must not meet the
+    scripts of this one.
+    """
 
+    def __init__(self, path: Path) -> None:
+        self._body = path.read_bytes()
+        kind = _KINDS.get(path.suffix) or "text/plain; charset=utf-8"
+        etag = f'"{hashlib.sha256(self._body).hexdigest()[:32]}"'
+        self._headers = {"cache-control": "no-cache", "content-type": kind, "etag": etag}
 
-def _page(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    async def page(_: Request) -> Response:
-        return FileResponse(STATIC / name, media_type="text/html; charset=utf-8", headers=_REVALIDATED)
-
-    return page
+    async def answer(self, request: Request) -> Response:
+        """The file, or that it has not changed."""
+        if self._headers["etag"] in request.headers.get("if-none-match", ""):
+            return Response(None, 304, self._headers)
+        return Response(self._body, 200, self._headers)
 
 
 async def _on_http_error(_: Request, error: HTTPException) -> Response:
