@@ -18,6 +18,8 @@ from netusage.plot.picture import FORMATS, draw
 from netusage.plot.style import THEMES, Style, blend
 from netusage.units import Units, format_bytes
 
+pytestmark = pytest.mark.system  # drawing takes a while
+
 BERLIN = ZoneInfo("Europe/Berlin")
 ALL = tuple(Panel)
 
@@ -72,7 +74,6 @@ def test_an_svg_keeps_its_text_and_names_every_part_once(ask, drawing):
     assert len(found.names) == len(set(found.names))
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_the_same_contents_are_the_same_file_whatever_a_matplotlibrc_says(ask, file_format):
     contents = ask("day")
@@ -374,7 +375,6 @@ def test_more_bars_than_pixels_and_more_panels_than_room_are_refused(ask):
         draw(ask("hour", *ALL), ALL, style(wide=640, high=360), "png")
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_names_from_everywhere_are_drawn_without_a_warning(ask, file_format):
     contents = ask("day", Panel.APPLICATIONS)

@@ -22,10 +22,11 @@ WEB, DB = Who("application", "web", user="eva"), Who("application", "db", user="
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-@pytest.fixture
-def ledger(tmp_path):
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
     """Forty days: something in the first minute of each hour, a stretch that is estimated, and gaps."""
-    with writing(tmp_path / "ledger.db", minutes_kept_s=10 * DAY_S) as ledger:
+    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
+    with writing(path, minutes_kept_s=10 * DAY_S) as ledger:
         eth0, lo = ledger.interface("eth0"), ledger.interface("lo", "loopback", counted=False)
         for hour in range(40 * 24):
             at_s = START_S + hour * 3600
