@@ -18,6 +18,8 @@ BPF_PACKAGES = clang bpftool libbpf-dev
 # a Node.js from elsewhere brings its own npm, beside which Debian's cannot be
 PAGE_PACKAGES = chromium fonts-dejavu-core $(shell command -v npm >/dev/null 2>&1 || echo npm)
 TEST_PACKAGES = tzdata iproute2 nftables mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES) $(PAGE_PACKAGES)
+# what looks at the page as somebody does who cannot see it; the tests of the page ask for it
+AXE = build/node/node_modules/axe-core/axe.min.js
 BENCH_PACKAGES = iproute2 vnstat nethogs chromium
 
 .PHONY: run test check lint unit search bench bpf docs pictures clean system-packages python
@@ -72,8 +74,6 @@ test: system-packages lint $(AXE)
 	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) "$$(echo dist/*.whl)[test]"
 	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q
 
-# what looks at the page as somebody does who cannot see it; the tests of the page ask for it
-AXE = build/node/node_modules/axe-core/axe.min.js
 $(AXE):
 	@! command -v npm >/dev/null || npm install --silent --no-audit --no-fund --prefix build/node axe-core@4.14.1
 

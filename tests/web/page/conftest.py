@@ -9,9 +9,9 @@ from support.process import Process
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, started once."""
+    """Chromium; while playwright runs, nobody else in this process can run an event loop."""
     if chromium.executable() is None:
         pytest.skip("needs the system's chromium, or NETUSAGE_CHROMIUM")
     with sync_api.sync_playwright() as playwright:
