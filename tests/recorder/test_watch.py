@@ -6,7 +6,7 @@ import pytest
 
 from netusage.errors import SourceError
 from netusage.recorder.watch import Present, Watch
-from netusage.settings.schema import RecorderSettings, Settings
+from netusage.settings.schema import RecorderSettings, Settings, SourceSettings
 
 pytestmark = pytest.mark.system
 QUICK = Settings(recorder=RecorderSettings(sample_interval="100ms", applications="off", pins="off"))
@@ -122,12 +122,13 @@ def test_nothing_is_told_after_it_was_closed():
 
 def test_a_source_that_cannot_be_had_is_told_where_it_is_opened():
     resource = pytest.importorskip("resource")
-    with Watch(QUICK, lambda _: None):
+    settings = replace(QUICK, source=SourceSettings(kind="netlink"))
+    with Watch(settings, lambda _: None):
         pass  # everything is imported now
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
     try:
-        with pytest.raises((SourceError, OSError)), Watch(QUICK, lambda _: None):
+        with pytest.raises((SourceError, OSError)), Watch(settings, lambda _: None):
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
