@@ -2,7 +2,7 @@
 # make test   everything: system packages (as root on Debian), linters, the built wheel, every test
 # make check  linters and unit tests, under a minute
 # make search look for histories that no test knows yet, for some minutes
-# make bench  speed against vnstat, psutil, pyroute2 and nethogs; writes bench/RESULTS.md
+# make bench  speed against vnstat, psutil, pyroute2 and nethogs, and of the page; writes bench/RESULTS.md
 # make bpf    the programs for the kernel, from C into the package; needs clang, bpftool and libbpf's headers
 # make pictures  the pictures in docs/pictures, from a real page; needs chromium
 # make docs   the command reference and the man pages, from the same source as the help
