@@ -5,8 +5,17 @@ months are computed here, when they are asked for, so that another zone needs no
 to 27 hours and may be missing altogether (Pacific/Apia, 2011-12-30): nothing here takes it for 86,400 seconds.
 """
 
-from netusage.periods.grid import Period, PeriodKind, periods
+from netusage.periods.grid import Period, PeriodKind, clock_changes, periods
 from netusage.periods.instants import isoformat, parse_instant, refuse_reversed
 from netusage.periods.zones import zone
 
-__all__ = ["Period", "PeriodKind", "isoformat", "parse_instant", "periods", "refuse_reversed", "zone"]
+__all__ = [
+    "Period",
+    "PeriodKind",
+    "clock_changes",
+    "isoformat",
+    "parse_instant",
+    "periods",
+    "refuse_reversed",
+    "zone",
+]

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
+from itertools import pairwise
 
 from netusage.errors import UsageError
 from netusage.model import MINUTE_S, QUARTER_S
@@ -119,6 +120,12 @@ def first_instant(clock_s: int, zone: tzinfo) -> int:
         zone: the local zone.
     """
     return _instants([clock_s], zone)[0]
+
+
+def clock_changes(since_s: int, until_s: int, zone: tzinfo) -> list[tuple[int, int, int]]:
+    """When the local clock is set within [since, until): UTC seconds, and local minus UTC time before and after it."""
+    stretches = _stretches(since_s, until_s, zone)
+    return [(start, before, after) for (*_, before), (start, _, after) in pairwise(stretches)]
 
 
 def clock_of_day(day: date) -> int:

@@ -69,17 +69,10 @@ class Choice:
         of_interfaces = frozenset(ids)
         if not self.values:
             return lambda key: key.interface in of_interfaces
-        known: dict[Key, bool] = {}
-
-        def is_wanted(key: Key) -> bool:
-            found = known.get(key)
-            if found is None:
-                found = known[key] = key.interface in of_interfaces and all(
-                    word_of(index, key, name) in words for name, words in self.values.items()
-                )
-            return found
-
-        return is_wanted
+        return lambda key: (
+            key.interface in of_interfaces
+            and all(word_of(index, key, name) in words for name, words in self.values.items())
+        )
 
 
 def word_of(index: ShareIndex, key: Key, dimension: str, names: Mapping[int, str] | None = None) -> str:

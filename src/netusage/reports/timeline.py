@@ -14,7 +14,7 @@ from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import GapRecord, SpanRecord
 from netusage.ledger.reader import LedgerReader
 from netusage.model import MINUTE_S, QUARTER_S, US
-from netusage.periods import PeriodKind, periods, refuse_reversed
+from netusage.periods import PeriodKind, clock_changes, periods, refuse_reversed
 from netusage.reports.chosen import Choice
 from netusage.reports.coverage import Stretch, union
 from netusage.reports.share_index import ShareIndex
@@ -169,7 +169,8 @@ def timeline(
         stretches,
         sorted(longest),
         len(gaps) - len(longest),
-        _clock_changes(edges, span.zone),
+        # beyond that, nobody can tell an hour on the screen
+        clock_changes(edges[0], edges[-1], span.zone) if edges[-1] - edges[0] <= 100 * _DAY_S else [],
         record,
     )
 
@@ -236,28 +237,3 @@ def _longest(spans: Sequence[SpanRecord], edges: Sequence[int]) -> list[Stretch]
     shortest_s = (edges[-1] - edges[0]) // _FINEST
     seen = [stretch for stretch in within if stretch[1] - stretch[0] > shortest_s]
     return sorted(sorted(seen, key=lambda stretch: stretch[0] - stretch[1])[:_MOST_STRETCHES])
-
-
-def _clock_changes(edges: Sequence[int], zone: tzinfo) -> list[tuple[int, int, int]]:
-    """Where the local clock is set within the stretch, as far as it makes a difference to read it: within 100 days."""
-    if edges[-1] - edges[0] > 100 * _DAY_S:
-        return []
-    found = []
-    for low, high in pairwise([*range(edges[0], edges[-1], _DAY_S), edges[-1]]):
-        before, after = _offset(low, zone), _offset(high, zone)
-        if before == after:
-            continue
-        start, end = low, high
-        while end - start > 1:
-            middle = (start + end) // 2
-            if _offset(middle, zone) == before:
-                start = middle
-            else:
-                end = middle
-        found.append((end, before, after))
-    return found
-
-
-def _offset(at_s: int, zone: tzinfo) -> int:
-    offset = datetime.fromtimestamp(at_s, zone).utcoffset()
-    return int(offset.total_seconds()) if offset is not None else 0

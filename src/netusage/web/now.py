@@ -52,7 +52,6 @@ class Now:
         self._watch: Watch | None = None
         self._beat: asyncio.Task[None] | None = None
         self._listening = 0
-        self._closed = False
         self._ended = asyncio.Event()
 
     async def open(self) -> None:
@@ -81,13 +80,12 @@ class Now:
 
     def let_go(self) -> None:
         """End what listeners are told: the server is about to stop."""
-        self._closed = True
         self._ended.set()
         self._changed.set()
 
     async def latest(self) -> bytes:
         """The last message; waits for the first one."""
-        while not self._latest and not self._closed:
+        while not self._latest and not self._ended.is_set():
             await self._changed.wait()
         return self._latest
 
@@ -113,7 +111,7 @@ class Now:
         told = -1
         try:
             yield b"retry: 2000\n\n"
-            while not self._closed:
+            while not self._ended.is_set():
                 if told == self._number:
                     try:
                         await asyncio.wait_for(self._changed.wait(), _SILENCE_S)
