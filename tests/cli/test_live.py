@@ -54,7 +54,8 @@ def live(start, ledger, terminals):
 
 def has_applications(text):
     """Whether any application has a rate below the total."""
-    return re.search(r"^ {2}\S.* [\d.]+ kB/s", text.partition("Total")[2].partition("\n")[2], re.MULTILINE)
+    below = text.partition("Total")[2].partition("\n")[2]
+    return re.search(r"^ {2}(?!unattributed)\S.* [\d.]+ kB/s", below, re.MULTILINE)
 
 
 def has_bars(blocks, text):
@@ -175,6 +176,37 @@ def test_no_color_means_none_and_otherwise_directions_have_one_each(live):
         assert bool(COLOURS.search(terminal.raw)) is has_colours
 
 
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_text_has_the_colour_of_the_terminal_and_only_bars_have_another(live, size):
+    process, terminal = live(size=size, environment=SOCKETS)
+    seen = set()
+    with talk():
+        terminal.wait_for(partial(has_bars, EIGHTHS))
+        for keys, shows in (
+            ("", "Interfaces"), (["down", "enter"], "esc back"), ("a", "told apart by: sockets"), ("t", "trip"),
+            ("p", "PAUSED"), ("?", "reset the trip meter"), ("x/x", "filter: x_"),
+        ):  # fmt: skip
+            terminal.press(*keys)
+            terminal.wait_for(shows)
+            seen |= terminal.colours()
+    terminal.press("enter", "q")
+    assert process.wait() == 0
+    assert {behind for _, _, behind in seen} == {"default"}
+    coloured = {(character, colour) for character, colour, _ in seen if colour != "default"}
+    assert {colour for _, colour in coloured} == {"0087d7", "d75f00"}
+    assert {character for character, _ in coloured} <= set(EIGHTHS)
+
+
+@pytest.mark.parametrize("kind", ["linux", "xterm"])
+def test_where_colours_are_what_a_palette_says_there_are_none(live, kind):
+    process, terminal = live(environment={"TERM": kind, "COLORTERM": ""})
+    with talk():
+        terminal.wait_for(partial(has_bars, EIGHTHS))
+    assert {(colour, behind) for _, colour, behind in terminal.colours()} == {("default", "default")}
+    terminal.press("q")
+    assert process.wait() == 0
+
+
 def test_without_unicode_everything_is_ascii(live):
     process, terminal = live(environment={"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
     with talk():
@@ -192,7 +224,7 @@ def test_it_attaches_to_a_recorder_and_notices_when_that_is_killed(live, record,
     with talk():
         terminal.press("a")
         terminal.wait_for("told apart by: sockets")
-        text = terminal.wait_for(has_applications, 30)
+        text = terminal.wait_for(lambda text: has_applications(text) and "  unattributed " in text, 30)
         assert re.search(r"today: recorded until \d\d:\d\d:\d\d", text)
         assert re.search(r"applications: every \d+s, from the recorder", text)
     daemon.kill()

@@ -54,6 +54,11 @@ class Terminal:
         """The same as one text."""
         return "\n".join(self.lines())
 
+    def colours(self):
+        """The colours of what stands on it: (character, of the character, behind it)."""
+        self.lines()
+        return {(one.data, one.fg, one.bg) for row in self._screen.buffer.values() for one in row.values()}
+
     def wait_for(self, truth, seconds=LONG):
         """Read until it is true of the text, or the text has it."""
         found = truth if callable(truth) else lambda text: truth in text

@@ -6,7 +6,7 @@ import pytest
 from live.told import busy_house, look, text
 
 from netusage.errors import ExitCode
-from netusage.live.app import Lines, LiveApp
+from netusage.live.app import RX_COLOUR, TX_COLOUR, Lines, LiveApp
 from netusage.live.frame import frame
 
 pytestmark = pytest.mark.system
@@ -36,6 +36,29 @@ def shown_after(told, size, *keys, more=None):
 
     found, code = asyncio.run(scenario())
     return found, text(frame(told.board, look(), *size)), code
+
+
+def luminance(red, green, blue):
+    """Of a colour, as WCAG 2 has it."""
+    parts = [part / 255 for part in (red, green, blue)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize(
+    "background",
+    [(255, 255, 255), (0, 0, 0), (0xFD, 0xF6, 0xE3), (0, 0x2B, 0x36), (0x1E, 0x1E, 0x1E)],
+    ids=["white", "black", "Solarized light", "Solarized dark", "GNOME dark"],
+)
+@pytest.mark.parametrize("number", [RX_COLOUR, TX_COLOUR])
+def test_bars_stand_out_from_light_and_from_dark(number, background):
+    assert 16 <= number <= 231  # the cube, which no palette changes
+    levels = (0, 95, 135, 175, 215, 255)
+    colour = [levels[(number - 16) // step % 6] for step in (36, 6, 1)]
+    low, high = sorted((luminance(*colour), luminance(*background)))
+    assert (high + 0.05) / (low + 0.05) >= 3
 
 
 @pytest.mark.parametrize("size", SIZES)

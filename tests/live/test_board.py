@@ -24,7 +24,7 @@ def press(board, *keys):
 
 def test_the_busiest_since_the_start_come_first(board):
     assert names(board) == ["eth0", "lo", "wlan0"]
-    assert names(press(board, "a")) == ["firefox", "backup.py", "nginx"]
+    assert names(press(board, "a")) == ["firefox", "unattributed", "backup.py", "nginx"]
 
 
 def test_s_goes_through_the_columns_that_there_are_and_round(board):
@@ -44,11 +44,11 @@ def test_without_a_ledger_one_cannot_sort_by_today():
 
 def test_sorting_and_the_other_way_round(board):
     press(board, "a", "s", "s")
-    assert (board.sort, names(board)) == (Column.TX, ["backup.py", "firefox", "nginx"])
-    assert names(press(board, "S")) == ["nginx", "firefox", "backup.py"]
+    assert (board.sort, names(board)) == (Column.TX, ["unattributed", "backup.py", "firefox", "nginx"])
+    assert names(press(board, "S")) == ["nginx", "firefox", "backup.py", "unattributed"]
     press(board, "s", "s")
-    assert (board.sort, names(board)) == (Column.NAME, ["backup.py", "firefox", "nginx"])
-    assert names(press(board, "S")) == ["nginx", "firefox", "backup.py"]
+    assert (board.sort, names(board)) == (Column.NAME, ["backup.py", "firefox", "nginx", "unattributed"])
+    assert names(press(board, "S")) == ["unattributed", "nginx", "firefox", "backup.py"]
 
 
 def test_equals_are_sorted_by_name_and_do_not_jump():
@@ -64,7 +64,8 @@ def test_a_filter_keeps_names_with_these_letters_and_escape_drops_it(board):
     press(board, "enter")
     assert (board.filtering, names(board)) == (False, ["firefox"])
     press(board, "escape")
-    assert (board.filter, len(names(board))) == ("", 3)
+    assert (board.filter, len(names(board))) == ("", 4)
+    assert names(press(board, "/", *"attrib")) == ["unattributed"]
 
 
 def test_a_filter_finds_users_and_units_too(board):
@@ -85,14 +86,14 @@ def test_while_a_filter_is_typed_letters_are_no_commands(board):
 
 def test_arrows_pick_a_row_that_stays_picked_when_it_moves(board):
     press(board, "a", "down", "down")
-    assert board.selected == "backup.py"
+    assert board.selected == "unattributed"
     press(board, "s", "s")
-    assert names(board)[0] == "backup.py"
-    assert board.selected == "backup.py"
-    assert press(board, "up").selected == "backup.py"
+    assert names(board)[0] == "unattributed"
+    assert board.selected == "unattributed"
+    assert press(board, "up").selected == "unattributed"
     assert press(board, "end").selected == "nginx"
     assert press(board, "down").selected == "nginx"
-    assert press(board, "home").selected == "backup.py"
+    assert press(board, "home").selected == "unattributed"
     assert press(board, "escape").selected == ""
     assert press(board, "up").selected == "nginx"
 
@@ -102,6 +103,8 @@ def test_enter_opens_the_picked_one_and_escape_goes_back(board):
     assert board.detail == "lo"
     press(board, "down")
     assert board.detail == "wlan0"
+    assert press(board, "home").detail == "eth0"
+    assert press(board, "end").detail == "wlan0"
     press(board, "escape")
     assert (board.detail, board.selected) == ("", "wlan0")
 

@@ -105,17 +105,42 @@ def test_between_two_commits_is_what_came_and_how_long_it_took(book, ledger):
     assert second.passed_us == 12 * US
 
 
+def test_what_interfaces_counted_is_told_of_the_same_stretch(book, ledger):
+    eth0, lo = ledger.interface("eth0"), ledger.interface("lo", "loopback")
+    commit(ledger, 10, eth0, (FIREFOX, LAN, 500, 600))
+    book.look()
+    ledger.count(eth0, ledger.now_s, 1000, 7, 1, 1)
+    commit(ledger, 10, lo, (BACKUP, 0, 50, 50))
+    _, spent = book.look()
+    assert spent.counted == {"eth0": Both(1000, 7), "lo": Both(50, 50)}
+    assert spent.total == Both(1000, 7)
+
+
+def test_an_interface_that_comes_into_the_total_brings_nothing_of_what_it_had_before(book, ledger):
+    eth0 = ledger.interface("eth0", counted=False)
+    commit(ledger, 10, eth0, (FIREFOX, LAN, 500, 600))
+    assert book.look()[0].total == Both()
+    eth0.counted = eth0.restated = True
+    commit(ledger, 10, eth0, (FIREFOX, LAN, 5, 6))
+    recorded, spent = book.look()
+    assert recorded.total == Both(505, 606)
+    assert recorded.applications == {use(FIREFOX, scope=LAN): Both(505, 606)}
+    assert (spent.more, spent.total) == ({use(FIREFOX, scope=LAN): Both(5, 6)}, Both(5, 6))
+
+
 def test_at_midnight_nothing_is_missed_and_today_begins_anew(book, ledger):
     eth0 = ledger.interface("eth0")
     commit(ledger, DAY_S // 2 - 5, eth0, (FIREFOX, LAN, 500, 600))
     assert book.look()[0].total == Both(500, 600)
     ledger.share(Part(START_S + DAY_S - 900, eth0, FIREFOX, LAN, 6, 4), Counters(3, 0, 1, 0))
+    ledger.count(eth0, START_S + DAY_S - 60, 3, 0, 1, 0)
     commit(ledger, 10, eth0, (FIREFOX, LAN, 70, 80))
     recorded, spent = book.look()
     assert recorded.today_s == START_S + DAY_S
     assert recorded.total == Both(70, 80)
     assert recorded.applications == {use(FIREFOX, scope=LAN): Both(70, 80)}
     assert spent.more == {use(FIREFOX, scope=LAN): Both(73, 80)}
+    assert spent.total == Both(73, 80)
     assert spent.passed_us == 10 * US
 
 

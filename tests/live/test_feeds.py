@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 from live.talk import talk
-from live.told import UTC
+from live.told import FIREFOX, UTC, use
 from support.patience import until
 
-from netusage.live.feeds import Feeds
+from netusage.live.feeds import Feeds, _OwnApplications
+from netusage.live.history import Both
 from netusage.live.state import State
+from netusage.model import NS, US, Counters, Instant
+from netusage.recorder.watch import InterfaceNow, Present, Rates
 from netusage.settings.schema import InterfaceSettings, RecorderSettings, Settings
 
 pytestmark = pytest.mark.system
@@ -39,16 +42,42 @@ def fed(settings, path):
         yield has
 
 
+def told_apart_here(*presents):
+    """What is told of applications when these are the readings, one a second."""
+    told = []
+    own = _OwnApplications(SETTINGS, told.append)
+    for second, (counted, had) in enumerate(presents, 1):
+        counters = Counters(counted, 0, 0, 0)
+        interface = InterfaceNow("eth0", "", True, True, "hardware", Rates(), counters)
+        applications = {use(FIREFOX): Counters(had, 0, 0, 0)}
+        at = Instant(second * NS, second * NS, second * US)
+        own._on_present(Present(at, second * US, Rates(), counters, (interface,), applications))
+    return told
+
+
+def test_what_applications_had_is_compared_with_the_reading_until_which_it_was_counted():
+    told = told_apart_here((1000, 0), (1500, 900), (9000, 1400))
+    assert [(one.more, one.passed_us, one.counted, one.total) for one in told] == [
+        ({use(FIREFOX): Both(900, 0)}, US, {"eth0": Both(1000, 0)}, Both(1000, 0)),
+        ({use(FIREFOX): Both(500, 0)}, US, {"eth0": Both(500, 0)}, Both(500, 0)),
+    ]
+
+
 def own_threads():
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("netusage")]
 
 
+@pytest.mark.alone
 def test_without_a_recorder_applications_are_told_apart_here(ledger):
     with fed(SOCKETS, ledger) as has:
         state = has(lambda state: state.tier == "sockets" and state.begun_us)
         assert state.recorder is None
         with talk():
             has(lambda state: any(row.since.total > 10_000 for row in state.application_rows()))
+            rows = has(lambda state: state.application_row("unattributed").since.rx).application_rows()
+        # headers, which sockets do not count, are a small part of it
+        rest = next(row.since for row in rows if row.name == "unattributed")
+        assert 0 < rest.rx < sum(row.since.rx for row in rows) / 2
         assert has(lambda state: state.total().since.rx > 10_000).total().today is None
     assert own_threads() == []
 

@@ -6,7 +6,7 @@ from netusage.live.board import Board
 from netusage.live.history import Both
 from netusage.live.look import Look
 from netusage.live.news import Recorded, Spent
-from netusage.live.state import State
+from netusage.live.state import State, both
 from netusage.model import NS, US, ZERO, Counters, Instant, Who
 from netusage.recorder.shares import Use
 from netusage.recorder.watch import InterfaceNow, Present, Rates
@@ -33,6 +33,7 @@ class Told:
         self.second = 0
         self.counters = dict.fromkeys(names, ZERO)
         self._total = ZERO
+        self._spent = ({}, ZERO)
         self._apart = apart
 
     def present(self, seconds=1, **more):
@@ -58,8 +59,12 @@ class Told:
         self.state.take(Present(at, self.second * US, of_total, self._total, tuple(interfaces), {}))
 
     def spent(self, seconds, *uses, tier="kernel"):
-        """What applications had in the last seconds."""
-        self.state.take(Spent({use: Both(rx, tx) for use, rx, tx in uses}, seconds * US, tier))
+        """What applications had in the last seconds; interfaces had what they counted since it was told before."""
+        before, total = self._spent
+        counted = {name: both(one.minus(before.get(name, ZERO))) for name, one in self.counters.items()}
+        more = both(self._total.minus(total))
+        self._spent = (self.counters.copy(), self._total)
+        self.state.take(Spent({use: Both(rx, tx) for use, rx, tx in uses}, seconds * US, tier, counted, more))
 
     def recorded(self, recorder=4242, until=0, **about):
         """What the ledger has."""
@@ -95,7 +100,7 @@ def busy_house():
                 10,
                 (use(FIREFOX), 8_000_000, 200_000),
                 (use(FIREFOX, scope=LAN), 1000, 2000),
-                (use(BACKUP, scope=LAN), 4000, 900_000),
+                (use(BACKUP, scope=LAN), 4000, 600_000),
                 (use(WEB), 100, 300),
                 (use(WEB, "lo", LOOPBACK, in_total=False), 9000, 9000),
             )

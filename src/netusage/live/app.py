@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from netusage.errors import ExitCode, NetusageError
+from netusage.errors import ExitCode
 from netusage.live.board import Board
 from netusage.live.feeds import Feeds
 from netusage.live.frame import frame
@@ -28,16 +28,21 @@ from netusage.live.look import Line, Look
 from netusage.live.state import State
 from netusage.settings.schema import Settings
 
-# The terminal's own colours, of which these two are legible on dark and on light, also to those who see no red or green.
+# Text has the colour that the terminal has for it. Only bars have another one, of those 256 that no palette changes:
+# blue and orange, which stand out from white (3.8 to 1), from black (5.4 to 1) and from what lies between, and from
+# each other to those who see no red or green.
+RX_COLOUR, TX_COLOUR = 32, 166
 _STYLES = {
     "": Style.null(),
     "bold": Style(bold=True),
-    "dim": Style(dim=True),
-    "rx": Style(color="green"),
-    "tx": Style(color="magenta"),
+    "head": Style(underline=True),
+    "rx": Style(color=f"color({RX_COLOUR})"),
+    "tx": Style(color=f"color({TX_COLOUR})"),
     "picked": Style(reverse=True),
     "warning": Style(bold=True, reverse=True),
 }
+# Of eight or sixteen colours it is not known what they look like.
+_WITHOUT_COLOUR = _STYLES | {"rx": Style.null(), "tx": Style.null()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,6 @@ def run(options: LiveOptions) -> ExitCode:
     with Feeds(settings, options.ledger, options.zone) as feeds:
         app = LiveApp(board, look, feeds)
         app.run(mouse=False)
-    if app.trouble is not None:
-        raise app.trouble
     return ExitCode(app.return_code or 0)
 
 
@@ -97,10 +100,11 @@ class Lines(Widget):
         lines = frame(self._board, self._look, size.width, size.height)
         same_size = len(lines) == len(self._lines)
         changed = [y for y, line in enumerate(lines) if not same_size or line != self._lines[y]]
+        styles = _STYLES if self.app.console.color_system in ("256", "truecolor") else _WITHOUT_COLOUR
         if not same_size:
             self._strips = [Strip.blank(size.width)] * len(lines)
         for y in changed:
-            spans = [Segment(span.text, _STYLES[span.style]) for span in lines[y]]
+            spans = [Segment(span.text, styles[span.style]) for span in lines[y]]
             self._strips[y] = Strip(spans).adjust_cell_length(size.width)
         self._lines = lines
         if changed:
@@ -117,11 +121,7 @@ class Lines(Widget):
 
 
 class LiveApp(App[None]):
-    """The application around one board.
-
-    Attributes:
-        trouble: what ended it, if that was an error.
-    """
+    """The application around one board."""
 
     CSS = "Screen { background: ansi_default; color: ansi_default; }"
     ENABLE_COMMAND_PALETTE = False
@@ -132,7 +132,6 @@ class LiveApp(App[None]):
     def __init__(self, board: Board, look: Look, feeds: Feeds | None = None) -> None:
         super().__init__(driver_class=_driver(), ansi_color=True)
         self.animation_level = "none"
-        self.trouble: NetusageError | None = None
         self._board, self._feeds = board, feeds
         self._lines = Lines(board, look)
 

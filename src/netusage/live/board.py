@@ -209,14 +209,14 @@ class Board:
             place = min(max(names.index(self.selected) + by, 0), len(names) - 1)
         else:
             place = 0 if by > 0 else len(names) - 1
-        self.selected = names[place]
-        if self.detail:
-            self.detail = self.selected
+        self._pick(place)
 
     def _pick(self, place: int) -> None:
         names = self._names()
         if names:
             self.selected = names[place]
+            if self.detail:
+                self.detail = self.selected
 
     def _look_closer(self) -> None:
         names = self._names()

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import NamedTuple
 
@@ -10,18 +10,32 @@ from netusage.errors import LedgerError, NoDataError
 from netusage.ledger import lock
 from netusage.ledger.answers import RunRecord
 from netusage.ledger.reader import LedgerReader
-from netusage.live.history import NONE, Both
+from netusage.live.history import NONE, Both, added, sum_of
 from netusage.live.news import Recorded, Spent
 from netusage.live.state import differences
-from netusage.model import QUARTER_S, US
+from netusage.model import QUARTER_S, US, Who
 from netusage.periods import PeriodKind, periods
 from netusage.recorder.shares import Use
 from netusage.reports import selection
 from netusage.settings.schema import InterfaceSettings
 
-_Known = dict[
-    int, tuple[str, bool]
-]  # by an interface's number its name, and whether it is in the machine's total
+
+class _Share(NamedTuple):
+    """Whose bytes, by the ledger's number of the interface: whether that is in the machine's total may change."""
+
+    who: Who
+    interface_id: int
+    scope: int
+
+
+class _Known(NamedTuple):
+    """What the ledger knows of interfaces.
+
+    names: by number. machine: the numbers of those in the machine's total.
+    """
+
+    names: dict[int, str]
+    machine: tuple[int, ...]
 
 
 class _Mark(NamedTuple):
@@ -36,12 +50,17 @@ class _Mark(NamedTuple):
 
 
 class _Commit(NamedTuple):
-    """The last commit that was read, by the run and its last reading, and what applications had until then."""
+    """The last commit that was read, by the run and its last reading.
+
+    day: from when to when the day lasts of which the rest is, UTC seconds.
+    counted: what each interface counted until then, by its number. shares: what applications had of it.
+    """
 
     run: int
     until_us: int
     day: tuple[int, int]
-    applications: dict[Use, Both]
+    counted: dict[int, Both]
+    shares: dict[_Share, Both]
 
 
 class Book:
@@ -64,13 +83,13 @@ class Book:
         self._path, self._zone, self._overrides, self._now = path, zone, overrides, now
         self._seen: _Mark | None = None
         self._commit: _Commit | None = None
-        self._over: tuple[int, int, int, _Known] | None = None  # what the rest depends on, see below
-        self._of_over: dict[Use, Both] = {}
+        self._over: tuple[int, int, int] | None = None  # what the rest depends on, see below
+        self._of_over: dict[_Share, Both] = {}
 
     def look(self) -> tuple[Recorded, Spent | None] | None:
-        """What it has, and what applications had since the commit before; None when nothing has changed.
+        """What it has, and what applications and interfaces had since the commit before; None when nothing has changed.
 
-        Of applications nothing is told where no recorder holds the ledger. The first commit of a recorder is where
+        Of the second nothing is told where no recorder holds the ledger. The first commit of a recorder is where
         counting begins: what it found in the kernel may have been seen elsewhere.
         """
         holder = lock.holder(self._path)
@@ -95,55 +114,88 @@ class Book:
         if run is None:
             return Recorded(pid), None
         records = reader.interfaces()
-        usage = reader.usage([[one.id] for one in records], mark.day, packets=False)
-        of_today = {one.id: Both(*own[0][:2]) for one, own in zip(records, usage, strict=True)}
-        names: dict[str, Both] = {}
-        for one in records:
-            names[one.name] = names.get(one.name, NONE).plus(of_today[one.id])
-        machine = selection.machine(records, self._overrides).ids
-        total = NONE
-        for number in machine:
-            total = total.plus(of_today[number])
-        known = {one.id: (one.name, one.id in machine) for one in records}
-        applications = self._applications(reader, mark.day, run, known)
-        recorded = Recorded(pid, run.last_us, mark.day[0], total, names, applications)
-        before = self._commit
-        self._commit = _Commit(run.id, run.last_us, mark.day, applications)
-        if mark.holder is None or (before is not None and before[:2] == self._commit[:2]):
+        known = _Known({one.id: one.name for one in records}, selection.machine(records, self._overrides).ids)
+        commit = _Commit(
+            run.id,
+            run.last_us,
+            mark.day,
+            _counted(reader, mark.day, known),
+            self._shares_of_today(reader, mark.day, run),
+        )
+        recorded = Recorded(
+            pid,
+            run.last_us,
+            mark.day[0],
+            _total(commit.counted, known),
+            _by_name(commit.counted, known),
+            _by_use(commit.shares, known),
+        )
+        before, self._commit = self._commit, commit
+        if mark.holder is None:
             return recorded, None
-        spent = Spent({}, 0, run.tier)
-        if before is not None and before.run == run.id:
-            now = applications if before.day == mark.day else _uses(reader, before.day, known)
-            if before.day != mark.day:
-                now = _sum(now, applications)
-            passed_us = max(run.last_us - before.until_us, 0)
-            spent = Spent(differences(now, before.applications), passed_us, run.tier)
+        if before is None or before.run != run.id:
+            return recorded, Spent({}, 0, run.tier)
+        if before.until_us == run.last_us:
+            return recorded, None
+        counted, shares = commit.counted, commit.shares
+        if before.day != mark.day:
+            counted = added(counted, _counted(reader, before.day, known))
+            shares = added(shares, _shares(reader, before.day))
+        more = differences(counted, before.counted)
+        spent = Spent(
+            _by_use(differences(shares, before.shares), known),
+            max(run.last_us - before.until_us, 0),
+            run.tier,
+            _by_name(more, known),
+            _total(more, known),
+        )
         return recorded, spent
 
-    def _applications(
-        self, reader: LedgerReader, day: tuple[int, int], run: RunRecord, known: _Known
-    ) -> dict[Use, Both]:
+    def _shares_of_today(
+        self, reader: LedgerReader, day: tuple[int, int], run: RunRecord
+    ) -> dict[_Share, Both]:
         """What each had that day; quarters that are over do not change any more while the same recorder runs."""
         edge_s = min(max(run.last_us // US // QUARTER_S * QUARTER_S, day[0]), day[1])
-        over = (run.id, day[0], edge_s, known)
+        over = (run.id, day[0], edge_s)
         if self._over != over:
-            self._over, self._of_over = over, _uses(reader, (day[0], edge_s), known)
-        return _sum(self._of_over, _uses(reader, (edge_s, day[1]), known))
+            self._over, self._of_over = over, _shares(reader, (day[0], edge_s))
+        return added(self._of_over, _shares(reader, (edge_s, day[1])))
 
 
-def _uses(reader: LedgerReader, day: tuple[int, int], known: _Known) -> dict[Use, Both]:
+def _counted(reader: LedgerReader, day: tuple[int, int], known: _Known) -> dict[int, Both]:
+    usage = reader.usage([[number] for number in known.names], day, packets=False)
+    return {number: Both(*own[0][:2]) for number, own in zip(known.names, usage, strict=True)}
+
+
+def _shares(reader: LedgerReader, day: tuple[int, int]) -> dict[_Share, Both]:
     since_s, until_s = day[0] // QUARTER_S * QUARTER_S, -(-day[1] // QUARTER_S) * QUARTER_S
-    found: dict[Use, Both] = {}
+    found: dict[_Share, Both] = {}
     for row in reader.shares(since_s, until_s):
-        interface, in_total = known[row.interface_id]
-        use = Use(row.who, interface, row.scope, in_total)
-        amount = Both(row.counters.rx_bytes, row.counters.tx_bytes)
-        found[use] = found.get(use, NONE).plus(amount)
+        share = _Share(row.who, row.interface_id, row.scope)
+        found[share] = found.get(share, NONE).plus(Both(row.counters.rx_bytes, row.counters.tx_bytes))
     return found
 
 
-def _sum(one: dict[Use, Both], other: dict[Use, Both]) -> dict[Use, Both]:
-    return {use: one.get(use, NONE).plus(other.get(use, NONE)) for use in one | other}
+def _total(counted: Mapping[int, Both], known: _Known) -> Both:
+    return sum_of(counted.get(number, NONE) for number in known.machine)
+
+
+def _by_name(counted: Mapping[int, Both], known: _Known) -> dict[str, Both]:
+    found: dict[str, Both] = {}
+    for number, amount in counted.items():
+        name = known.names[number]
+        found[name] = found.get(name, NONE).plus(amount)
+    return found
+
+
+def _by_use(shares: Mapping[_Share, Both], known: _Known) -> dict[Use, Both]:
+    found: dict[Use, Both] = {}
+    machine = set(known.machine)
+    for share, amount in shares.items():
+        number = share.interface_id
+        use = Use(share.who, known.names[number], share.scope, number in machine)
+        found[use] = found.get(use, NONE).plus(amount)
+    return found
 
 
 def _stamp(path: str) -> tuple[int, int]:

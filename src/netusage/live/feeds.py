@@ -1,20 +1,19 @@
 """The threads that read: interfaces each second, and applications from the ledger or, where nobody records, by themselves."""
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import tzinfo
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from netusage.errors import NetusageError
 from netusage.live.book import Book
 from netusage.live.history import Both
-from netusage.live.news import News, Spent, Trouble
-from netusage.live.state import differences
-from netusage.model import Counters
+from netusage.live.news import News, Spent, Trouble, in_short
+from netusage.live.state import both, counted_since, differences
+from netusage.model import ZERO, Counters
 from netusage.recorder.shares import Use
 from netusage.recorder.watch import Present, Watch
 from netusage.settings.schema import Settings
@@ -22,6 +21,7 @@ from netusage.settings.schema import Settings
 _LOOK_S = 1.0
 _PATIENCE = 3  # looks without a recorder, which may only be starting anew
 _GIVE_UP_S = 5.0
+_MOST_NEWS = 600
 
 
 class Feeds:
@@ -43,7 +43,8 @@ class Feeds:
         recorder = replace(settings.recorder, sample_interval=f"{_LOOK_S:.0f}s")
         self._settings = replace(settings, recorder=recorder)
         self.wake: Callable[[], object] = lambda: None
-        self._news: deque[News] = deque(maxlen=1000)
+        self._news: list[News] = []
+        self._hand = threading.Lock()  # on the news
         self._book = Book(ledger, zone, settings.interfaces)
         self._interfaces = Watch(self._settings, self._tell)
         self._own: _OwnApplications | None = None
@@ -67,13 +68,15 @@ class Feeds:
 
     def news(self) -> list[News]:
         """What there is to tell since the last time, the oldest first."""
-        found = []
-        while self._news:
-            found.append(self._news.popleft())
+        with self._hand:
+            found, self._news = self._news, []
         return found
 
     def _tell(self, news: News) -> None:
-        self._news.append(news)
+        with self._hand:
+            self._news.append(news)
+            if len(self._news) > _MOST_NEWS:  # the terminal takes nothing, as after Ctrl-S
+                self._news = in_short(self._news)
         self.wake()
 
     def _run(self) -> None:
@@ -93,14 +96,14 @@ class Feeds:
             self._tell(Trouble(self._interfaces.trouble))
         found = self._book.look()
         if found is not None:
-            recorded, spent = found
-            self._recorder = recorded.recorder
-            self._tell(recorded)
-            if spent is not None:
-                self._tell(spent)
+            self._recorder = found[0].recorder
+        if self._recorder is not None:
+            self._end_own()  # before the recorder is told of: what comes last is its own
+        for news in found or ():
+            if news is not None:
+                self._tell(news)
         if self._recorder is not None:
             self._alone = 0
-            self._end_own()
             return
         self._alone += 1
         if self._alone >= _PATIENCE and self._own is None and self._settings.recorder.applications != "off":
@@ -113,6 +116,16 @@ class Feeds:
             self._own = None
 
 
+class _Until(NamedTuple):
+    """What applications had, and interfaces had counted, until the last time that it was told."""
+
+    running_us: int = 0
+    applications: Mapping[Use, Counters] = {}
+    amounts: Mapping[Use, Both] = {}
+    interfaces: Mapping[str, Counters] = {}
+    total: Counters = ZERO
+
+
 class _OwnApplications:
     """Tells applications apart here and now."""
 
@@ -120,9 +133,8 @@ class _OwnApplications:
         self._tell = tell
         self._watch = Watch(settings, self._on_present, applications=True)
         self._is_open = False
-        self._before: dict[Use, Both] = {}
-        self._counters: Mapping[Use, Counters] = {}
-        self._before_us = 0
+        self._reading: Present | None = None
+        self._until = _Until()
 
     def open(self) -> None:
         """Begin; where it cannot be, nothing is told apart."""
@@ -141,14 +153,26 @@ class _OwnApplications:
             self._watch.__exit__(None, None, None)
 
     def _on_present(self, present: Present) -> None:
+        """Compare what applications had with what interfaces had counted when that was read: the reading before."""
+        reading, self._reading = self._reading, present
+        if reading is None:
+            return
+        until = self._until
         changed = {
-            use: Both(counters.rx_bytes, counters.tx_bytes)
+            use: both(counters)
             for use, counters in present.applications.items()
-            if self._counters.get(use) is not counters
+            if until.applications.get(use) is not counters
         }
-        more = differences(changed, self._before)
-        self._counters = present.applications
-        self._before |= changed
-        passed_us, self._before_us = present.running_us - self._before_us, present.running_us
+        self._until = _Until(
+            reading.running_us,
+            present.applications,
+            {**until.amounts, **changed},
+            {one.name: one.since_start for one in reading.interfaces},
+            reading.since_start,
+        )
+        passed_us = reading.running_us - until.running_us
         if passed_us > 0:
-            self._tell(Spent(more, passed_us, self._watch.tier))
+            more = differences(changed, until.amounts)
+            counted = counted_since(reading.interfaces, until.interfaces)
+            total = both(reading.since_start.minus(until.total))
+            self._tell(Spent(more, passed_us, self._watch.tier, counted, total))

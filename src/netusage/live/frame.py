@@ -5,17 +5,23 @@ from datetime import datetime
 
 from netusage.live.board import Board, What
 from netusage.live.graph import bars, top_of
+from netusage.live.history import NONE, sum_of
 from netusage.live.look import Line, Look, Span
 from netusage.live.state import TOTAL, Part, Row, State
 from netusage.live.table import Table
 from netusage.model import US
 from netusage.render.cells import pad, shorten, width
+from netusage.reports.applications import REST, TWICE
 from netusage.units import format_duration
 
 LEAST_WIDTH, LEAST_HEIGHT = 40, 8
 _GRAPH_FROM = 18  # lines, below which there is no room for it
 _TALLEST_GRAPH = 8
 _PART = 38  # cells, the least of one list of parts
+_ABOUT_RESTS = {
+    REST: "  of no known application; until the last commit, not until now",
+    TWICE: "  more than interfaces counted, as of multicast to two sockets",
+}
 
 
 def frame(board: Board, look: Look, columns: int, lines: int) -> list[Line]:
@@ -122,6 +128,8 @@ class _Frame:
             f"{sign.rx} is received, {sign.tx} is sent.",
             f"{sign.apart} is an interface that is not in the machine's total.",
             "The scale and the width of bars are written above each graph.",
+            f"{REST} is what interfaces counted of no known application, and",
+            "counts as applications do: until the last commit, not until now.",
         ]
         wide = max(len(key) for key, _ in keys)
         found: list[Line] = [()]
@@ -150,7 +158,7 @@ class _Frame:
             right = f"1 bar = {board.bar_s} s, top = {self._look.rate(top)}"
             left = [
                 Span(f"{sign} {shorten(name, self._columns // 3, self._signs.mark)} {word}", "bold"),
-                Span(f"  last {format_duration(board.bar_s * self._columns * US)}", "dim"),
+                Span(f"  last {format_duration(board.bar_s * self._columns * US)}"),
             ]
             found.append(self._between(left, right))
             found += [
@@ -169,14 +177,14 @@ class _Frame:
         found = [self._title(len(rows)), table.head(), table.line(self._state.total(), "bold")]
         found += [table.line(row, "picked" if row.name == board.selected else "") for row in shown]
         if not rows:
-            found.append(self._cut(Span(f"  {self._why_empty()}", "dim")))
+            found.append(self._cut(Span(f"  {self._why_empty()}")))
         return found
 
     def _title(self, count: int) -> Line:
         board, state = self._board, self._state
         spans = [Span(f" {what.capitalize()} ", "picked" if what is board.what else "") for what in What]
         if board.what is What.APPLICATIONS and state.tier:
-            spans.append(Span(f" told apart by: {state.tier}", "dim"))
+            spans.append(Span(f" told apart by: {state.tier}"))
         page = board.page
         first, last = board.top + 1, min(board.top + page, count)
         right = f"{first}-{last} of {count}" if count > page else f"{count}"
@@ -202,7 +210,7 @@ class _Frame:
         name = board.detail
         if board.what is What.APPLICATIONS:
             row, parts = state.application_row(name), state.parts_of_application(name)
-            said = ""
+            said = _ABOUT_RESTS.get(name, "")
         else:
             rows = [one for one in state.interface_rows() if one.name == name]
             if not rows:
@@ -213,7 +221,7 @@ class _Frame:
         found = [self._cut(Span(self._look.name(name), "bold"), Span(said))]
         found += [table.head(), table.line(row, "bold")]
         if not parts:
-            return [*found, self._cut(Span(f"  {self._why_empty_alone()}", "dim"))]
+            return [*found, self._cut(Span(f"  {self._why_empty_alone()}"))]
         return found + self._parts(parts, room - len(found))
 
     def _why_empty_alone(self) -> str:
@@ -244,15 +252,15 @@ class _Frame:
         name = wide - 2 * (amount + 1)
         since = "trip" if trip else "since"
         head = f"{'by ' + word:<{name}} {'today':>{amount}} {since:>{amount}}"
-        found: list[Line] = [(Span(head[:wide], "dim"),)]
-        for part in parts[: tall - 1]:
+        found: list[Line] = [(Span(head[:wide], "head"),)]
+        for part in _fitting(parts, tall - 1):
             mark = f"{self._signs.apart} " if part.apart else ""
             label = shorten(mark + (look.name(part.label) or "-"), name, self._signs.mark)
             numbers = (
                 part.today.total if part.today is not None else None,
                 (part.trip if trip else part.since).total,
             )
-            text = "".join(f" {look.amount(number):>{amount}}" for number in numbers)
+            text = "".join(f"{look.amount(number):>{1 + amount}}" for number in numbers)
             found.append((Span(pad([label], name, right=False)[0] + text),))
         found += [(Span(" " * wide),)] * (tall - len(found))
         return found
@@ -279,6 +287,16 @@ class _Frame:
             found.append(Span(text, span.style))
             room -= width(text)
         return tuple(found)
+
+
+def _fitting(parts: Sequence[Part], count: int) -> Sequence[Part]:
+    """So many of them; those that do not fit become one, so that nothing is missing from the sum."""
+    if len(parts) <= count:
+        return parts
+    rest = parts[max(count - 1, 0) :]
+    today = sum_of(part.today or NONE for part in rest) if rest[0].today is not None else None
+    since, trip = sum_of(part.since for part in rest), sum_of(part.trip for part in rest)
+    return [*parts[: max(count - 1, 0)], Part(f"{len(rest)} more", today, since, trip)]
 
 
 def _about_interface(row: Row) -> str:

@@ -1,9 +1,10 @@
 """The bytes of each second of the last minutes, in rings: memory is bounded, whatever runs for how long."""
 
 from array import array
-from collections.abc import Mapping
-from typing import NamedTuple, Self
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Self, TypeVar
 
+T = TypeVar("T")
 SECONDS = 1200  # 240 bars of five seconds
 MOST = 256
 
@@ -29,6 +30,19 @@ class Both(NamedTuple):
 
 
 NONE = Both()
+
+
+def sum_of(parts: Iterable[Both]) -> Both:
+    """The sum, by direction."""
+    total = NONE
+    for one in parts:
+        total = total.plus(one)
+    return total
+
+
+def added(one: Mapping[T, Both], other: Mapping[T, Both]) -> dict[T, Both]:
+    """The sums, by whose they are."""
+    return {whose: one.get(whose, NONE).plus(other.get(whose, NONE)) for whose in {**one, **other}}
 
 
 class _Ring:

@@ -11,7 +11,7 @@ from netusage.units import Units, format_bytes, format_rate
 
 
 class Span(NamedTuple):
-    """Some text; style is a word that `app` knows: "", bold, dim, rx, tx, picked or warning."""
+    """Some text; style is a word that `app` knows: "", bold, head, rx, tx, picked or warning."""
 
     text: str
     style: str = ""

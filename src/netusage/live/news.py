@@ -1,9 +1,9 @@
 """What the threads that read tell the screen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from netusage.live.history import Both
+from netusage.live.history import Both, added
 from netusage.recorder.shares import Use
 from netusage.recorder.watch import Present
 
@@ -13,11 +13,15 @@ class Spent(NamedTuple):
 
     passed_us: in how long, microseconds; 0 where it is not known, as the first time.
     tier: how they are told apart; "" where they are not.
+    counted: what interfaces counted in the same time, by name.
+    total: what the machine's total grew by in the same time.
     """
 
     more: Mapping[Use, Both]
     passed_us: int
     tier: str
+    counted: Mapping[str, Both] = {}
+    total: Both = Both()
 
 
 class Recorded(NamedTuple):
@@ -48,3 +52,22 @@ class Trouble(NamedTuple):
 
 
 News = Present | Spent | Recorded | Trouble
+
+
+def in_short(news: Sequence[News]) -> list[News]:
+    """As little as says the same: the last of what tells how things are, and the sum of what applications had."""
+    last: dict[type, News] = {}
+    for one in news:
+        old = last.pop(type(one), None)
+        last[type(one)] = _together(old, one) if isinstance(old, Spent) and isinstance(one, Spent) else one
+    return list(last.values())
+
+
+def _together(old: Spent, new: Spent) -> Spent:
+    return Spent(
+        added(old.more, new.more),
+        old.passed_us + new.passed_us,
+        new.tier,
+        added(old.counted, new.counted),
+        old.total.plus(new.total),
+    )

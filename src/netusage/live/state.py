@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
-from netusage.live.history import NONE, Both, History
+from netusage.live.history import NONE, Both, History, sum_of
 from netusage.live.news import News, Recorded, Spent, Trouble
+from netusage.live.rest import RESTS, Rest, growth
 from netusage.model import NS, US, ZERO, Counters
 from netusage.recorder.shares import Use
 from netusage.recorder.watch import InterfaceNow, Present
-from netusage.reports.applications import SCOPES, name_of
+from netusage.reports.applications import SCOPES, TWICE, name_of
 
+T = TypeVar("T")
 TOTAL = ""  # the name of the sum of all, which no interface has
 _MOST_GONE = 256
 
@@ -54,6 +56,15 @@ _BY: dict[str, Callable[[Use], str]] = {
 }
 
 
+class _Then(NamedTuple):
+    """What had been added up when the trip meter was reset: by interface, by use, by application, and the rests."""
+
+    since: Mapping[str, Both] = {}
+    spent: Mapping[Use, Both] = {}
+    by_application: Mapping[str, Both] = {}
+    rests: Mapping[str, Rest] = {}
+
+
 class State:
     """Adds up what it is told.
 
@@ -81,14 +92,17 @@ class State:
         self._boot_ns = 0
         self._total_before = ZERO
         self._last: dict[str, Counters] = {}
+        self._counted: dict[str, bool] = {}  # whether interfaces that are there are in the machine's total
         self._rates: dict[str, Both] = {}
         self._since: dict[str, Both] = {}
         self._spent_rates: dict[str, Both] = {}
         self._spent: dict[Use, Both] = {}
-        self._by_name: dict[str, Both] = {}
-        self._today_by_name: dict[str, Both] = {}
+        self._by_application: dict[str, Both] = {}
+        self._today_by_application: dict[str, Both] = {}
         self._found_by: dict[str, str] = {}
-        self._trip: tuple[dict[str, Both], dict[Use, Both], dict[str, Both]] = ({}, {}, {})
+        self._rests: dict[str, Rest] = {}  # since applications are told apart, by interface and of `TOTAL`
+        self._rests_today: dict[str, Rest] = {}
+        self._trip = _Then()
 
     def copy(self) -> Self:
         """The same at this moment; neither changes with the other."""
@@ -114,7 +128,9 @@ class State:
     def reset_trip(self) -> None:
         """Begin the trip meter anew."""
         self.trip_us = self.at_us
-        self._trip = (self._since.copy(), self._spent.copy(), self._by_name.copy())
+        self._trip = _Then(
+            self._since.copy(), self._spent.copy(), self._by_application.copy(), self._rests.copy()
+        )
 
     def _take_present(self, present: Present) -> None:
         if not self.begun_us:
@@ -122,20 +138,16 @@ class State:
             self._boot_ns = present.at.boot_ns - present.running_us * 1000
         passed_ns = max(present.at.boot_ns - self._boot_ns, 1)
         self.at_us, self._boot_ns = present.at.wall_us, present.at.boot_ns
+        self._counted = {one.name: one.counted for one in present.interfaces}
         self.interfaces = tuple(one for one in present.interfaces if self._is_chosen(one.name))
-        more: dict[str, Both] = {}
-        for one in self.interfaces:
-            last = self._last.get(one.name, ZERO)
-            if one.since_start.rx_bytes < last.rx_bytes or one.since_start.tx_bytes < last.tx_bytes:
-                last = ZERO  # another one of the same name
-            more[one.name] = _both(one.since_start.minus(last))
+        more = counted_since(self.interfaces, self._last)
         self._last = {one.name: one.since_start for one in self.interfaces}
         self._rates = {one.name: Both(*one.rates) for one in self.interfaces}
         if self._patterns:
-            more[TOTAL] = _sum(more.values())
-            self._rates[TOTAL] = _sum(self._rates.values())
+            more[TOTAL] = sum_of(more.values())
+            self._rates[TOTAL] = sum_of(self._rates.values())
         else:
-            more[TOTAL] = _both(present.since_start.minus(self._total_before))
+            more[TOTAL] = both(present.since_start.minus(self._total_before))
             self._rates[TOTAL] = Both(*present.rates)
             self._total_before = present.since_start
         for name, amount in more.items():
@@ -145,9 +157,10 @@ class State:
 
     def _forget_gone(self) -> None:
         """Of interfaces that come and go for ever, only the last ones are known."""
-        gone = [name for name in self._since if name not in self._last and name != TOTAL]
-        for name in gone[: max(len(gone) - _MOST_GONE, 0)]:
-            del self._since[name]
+        for known in (self._since, self._rests):
+            gone = [name for name in known if name not in self._counted and name != TOTAL]
+            for name in gone[: max(len(gone) - _MOST_GONE, 0)]:
+                del known[name]
 
     def _take_spent(self, news: Spent) -> None:
         self.tier = news.tier
@@ -162,19 +175,47 @@ class State:
                 more[name] = more.get(name, NONE).plus(amount)
                 self._note(name, use)
         for name, amount in more.items():
-            self._by_name[name] = self._by_name.get(name, NONE).plus(amount)
+            self._by_application[name] = self._by_application.get(name, NONE).plus(amount)
+        before = self._rests.get(TOTAL, Rest())
+        self._add_to_rests(news)
+        for name in RESTS:
+            more[name] = more.get(name, NONE).plus(growth(name, self._rests[TOTAL], before))
         self.passed_us = news.passed_us
         self._spent_rates = {
             name: Both(amount.rx * US // news.passed_us, amount.tx * US // news.passed_us)
             for name, amount in more.items()
         }
-        self.spent_history.push(more, max(round(news.passed_us / US), 1))
+        seen = {name: amount for name, amount in more.items() if name != TWICE}
+        self.spent_history.push(seen, max(round(news.passed_us / US), 1))
+
+    def _add_to_rests(self, news: Spent) -> None:
+        known = self._by_interface(news.more)
+        counted = {**news.counted, TOTAL: self._total_of(news.counted, news.total)}
+        for name in counted | known:
+            old = self._rests.get(name, Rest())
+            self._rests[name] = old.plus(counted.get(name, NONE), known.get(name, NONE))
+
+    def _by_interface(self, uses: Mapping[Use, Both]) -> dict[str, Both]:
+        """What applications had, by interface, and in `TOTAL` of those that are added up."""
+        found = {TOTAL: NONE}
+        for use, amount in uses.items():
+            found[use.interface] = found.get(use.interface, NONE).plus(amount)
+            if self._adds_up(use):
+                found[TOTAL] = found[TOTAL].plus(amount)
+        return found
+
+    def _total_of(self, interfaces: Mapping[str, Both], machine: Both) -> Both:
+        """What is added up: the interfaces that were chosen, or the machine's total."""
+        if not self._patterns:
+            return machine
+        return sum_of(amount for name, amount in interfaces.items() if _matches(name, self._patterns))
 
     def _take_recorded(self, news: Recorded) -> None:
         if news.trouble and self.recorded is not None:
             news = self.recorded._replace(recorder=news.recorder, trouble=news.trouble)
         if self.recorder != news.recorder:
             self._spent_rates = {}
+        self._rests_today = self._rests_of(news)
         self.recorded = news
         sums: dict[str, Both] = {}
         for use, amount in news.applications.items():
@@ -182,7 +223,25 @@ class State:
                 name = name_of(use.who)
                 sums[name] = sums.get(name, NONE).plus(amount)
                 self._note(name, use)
-        self._today_by_name = sums
+        self._today_by_application = sums
+
+    def _rests_of(self, news: Recorded) -> dict[str, Rest]:
+        """What of today no application is known of, by interface and of `TOTAL`."""
+        known = self._by_interface(news.applications)
+        counted = {**news.interfaces, TOTAL: self._total_of(news.interfaces, news.total)}
+        last = self.recorded
+        before = self._rests_today if last is not None and last.today_s == news.today_s else {}
+        has_more = last is None or last.until_us != news.until_us
+        found = {}
+        for name in counted | known:
+            rest = Rest(counted.get(name, NONE), known.get(name, NONE))
+            old = before.get(name, Rest())
+            if news.recorder is None:  # nothing comes any more that could make up for it
+                rest = rest._replace(known_before=rest.known)
+            else:
+                rest = rest._replace(known_before=old.known if has_more else old.known_before)
+            found[name] = rest
+        return found
 
     def _note(self, name: str, use: Use) -> None:
         """Remember by what else an application is to be found."""
@@ -193,12 +252,13 @@ class State:
         self._found_by[name] = known[:200]
 
     def _is_chosen(self, name: str) -> bool:
-        if self._patterns:
-            return _matches(name, self._patterns)
-        return True
+        return not self._patterns or _matches(name, self._patterns)
 
     def _adds_up(self, use: Use) -> bool:
         return _matches(use.interface, self._patterns) if self._patterns else use.in_total
+
+    def _is_added_up(self, interface: str) -> bool:
+        return _matches(interface, self._patterns) if self._patterns else self._counted.get(interface, True)
 
     # ---- What it tells ------------------------------------------------------------------------------------------
 
@@ -216,10 +276,7 @@ class State:
         """The sum of the interfaces: the machine's total, or of those that were chosen."""
         today = None
         if self.recorded is not None and self.has_today:
-            today = self.recorded.total
-            if self._patterns:
-                chosen = self.recorded.interfaces.items()
-                today = _sum(amount for name, amount in chosen if _matches(name, self._patterns))
+            today = self._total_of(self.recorded.interfaces, self.recorded.total)
         return self._interface_row("Total", TOTAL, today, None)
 
     def interface_rows(self) -> list[Row]:
@@ -231,30 +288,68 @@ class State:
         ]
 
     def application_rows(self) -> list[Row]:
-        """Those that had anything today or since the start."""
-        names = self._by_name if not self._today_by_name else self._by_name | self._today_by_name
+        """Those that had anything today or since the start, and what no application is known of."""
+        names = self._by_application | self._today_by_application
+        if names or self.tier:
+            names |= {name: NONE for name in RESTS if _has_any(self._part_of_rest(name, TOTAL))}
         return [self.application_row(name) for name in names]
 
     def application_row(self, name: str) -> Row:
-        """What an application has."""
-        since = self._by_name.get(name, NONE)
+        """What an application has, or one of `RESTS`."""
+        since = self._by_application.get(name, NONE)
+        trip = since.minus(self._trip.by_application.get(name, NONE))
+        today = self._today_by_application.get(name, NONE)
+        if name in RESTS:
+            of_rest = self._part_of_rest(name, TOTAL)
+            since, trip, today = (
+                since.plus(of_rest.since),
+                trip.plus(of_rest.trip),
+                today.plus(of_rest.today or NONE),
+            )
         return Row(
             name,
             self._spent_rates.get(name, NONE),
-            self._today_by_name.get(name, NONE) if self.has_today else None,
+            today if self.has_today else None,
             since,
-            since.minus(self._trip[2].get(name, NONE)),
+            trip,
             who=self._found_by.get(name, ""),
         )
 
+    def _part_of_rest(self, name: str, interface: str) -> Part:
+        """One of `RESTS`, of an interface or of `TOTAL`."""
+        amount = RESTS[name]
+        now, then = self._rests.get(interface, Rest()), self._trip.rests.get(interface, Rest())
+        today = amount(self._rests_today.get(interface, Rest())) if self.has_today else None
+        return Part(name, today, amount(now), growth(name, now, then))
+
     def parts_of_interface(self, name: str) -> dict[str, list[Part]]:
-        """What an interface carried, by application, scope, user, unit and container."""
-        return self._parts(
+        """What an interface carried, by application, scope, user, unit and container.
+
+        By application and scope, which everything else has, with what no application is known of.
+        """
+        found = self._parts(
             lambda use: use.interface == name, ("application", "scope", "user", "unit", "container")
         )
+        rests = [part for part in (self._part_of_rest(one, name) for one in RESTS) if _has_any(part)]
+        for word in ("application", "scope"):
+            if word in found:
+                found[word] = _most_first([*found[word], *rests])
+        return found
 
     def parts_of_application(self, name: str) -> dict[str, list[Part]]:
-        """What an application had, by interface, scope, user, unit and container; of interfaces, those not added up too."""
+        """What an application had, by interface, scope, user, unit and container; of interfaces, those not added up too.
+
+        One of `RESTS` has interfaces only.
+        """
+        if name in RESTS:
+            names = dict.fromkeys([*self._rests, *self._rests_today])
+            parts = [
+                self._part_of_rest(name, one)._replace(label=one, apart=not self._is_added_up(one))
+                for one in names
+                if one != TOTAL
+            ]
+            parts = [part for part in parts if _has_any(part)]
+            return {"interface": _most_first(parts)} if parts else {}
 
         def is_it(use: Use) -> bool:
             return name_of(use.who) == name
@@ -279,14 +374,11 @@ class State:
                     label,
                     (old.today or NONE).plus(today.get(use, NONE)) if self.has_today else None,
                     old.since.plus(since),
-                    old.trip.plus(since.minus(self._trip[1].get(use, NONE))),
+                    old.trip.plus(since.minus(self._trip.spent.get(use, NONE))),
                     word == "interface" and not self._adds_up(use),
                 )
             if any(sums):
-                found[word] = sorted(
-                    sums.values(),
-                    key=lambda one: (-(one.today or one.since).total, -one.since.total, one.label),
-                )
+                found[word] = _most_first(sums.values())
         return found
 
     def _today_of(self, interface: str) -> Both | None:
@@ -296,32 +388,45 @@ class State:
 
     def _interface_row(self, name: str, key: str, today: Both | None, about: InterfaceNow | None) -> Row:
         since = self._since.get(key, NONE)
-        trip = since.minus(self._trip[0].get(key, NONE))
+        trip = since.minus(self._trip.since.get(key, NONE))
         who = ": ".join(filter(None, (about.kind, about.reason))) if about is not None else ""
         return Row(name, self._rates.get(key, NONE), today, since, trip, about, who)
 
 
-def _both(counters: Counters) -> Both:
+def both(counters: Counters) -> Both:
+    """Only the bytes."""
     return Both(counters.rx_bytes, counters.tx_bytes)
 
 
-def _sum(parts: Iterable[Both]) -> Both:
-    total = NONE
-    for one in parts:
-        total = total.plus(one)
-    return total
+def counted_since(interfaces: Iterable[InterfaceNow], last: Mapping[str, Counters]) -> dict[str, Both]:
+    """What interfaces counted since they had counted so much."""
+    found = {}
+    for one in interfaces:
+        before = last.get(one.name, ZERO)
+        if one.since_start.rx_bytes < before.rx_bytes or one.since_start.tx_bytes < before.tx_bytes:
+            before = ZERO  # another one of the same name
+        found[one.name] = both(one.since_start.minus(before))
+    return found
+
+
+def _has_any(part: Part) -> bool:
+    return part.since != NONE or part.today not in (None, NONE)
+
+
+def _most_first(parts: Iterable[Part]) -> list[Part]:
+    return sorted(parts, key=lambda one: (-(one.today or one.since).total, -one.since.total, one.label))
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def differences(now: Mapping[Use, Both], before: Mapping[Use, Both]) -> dict[Use, Both]:
+def differences(now: Mapping[T, Both], before: Mapping[T, Both]) -> dict[T, Both]:
     """What has come since; what became less has become something else, and counts as nothing."""
     found = {}
-    for use, amount in now.items():
-        more = amount.minus(before.get(use, NONE))
+    for whose, amount in now.items():
+        more = amount.minus(before.get(whose, NONE))
         more = Both(max(more.rx, 0), max(more.tx, 0))
         if more != NONE:
-            found[use] = more
+            found[whose] = more
     return found

@@ -107,7 +107,7 @@ class Table:
         for field in self._fields:
             mark = sign if field.column is board.sort else ""
             text += " " * self._gap + f"{mark}{field.title}".rjust(field.cells)
-        return (Span(text[: self._columns], "dim"),)
+        return (Span(text[: self._columns], "head"),)
 
     def line(self, row: Row, style: str) -> Line:
         """One row."""
@@ -115,11 +115,9 @@ class Table:
         mark = f"{self._signs.apart} " if is_apart else "  "
         name = shorten(mark + self._look.name(row.name), self._name, self._signs.mark)
         spans = [Span(pad([name], self._name, right=False)[0], style)]
-        gap = " " * self._gap
-        for field in self._fields:
-            colour = style or {Column.RX: "rx", Column.TX: "tx"}.get(field.column, "")
-            spans.append(Span(gap + field.text(row).rjust(field.cells), colour))
+        # the sign of what was delivered twice may stand in the gap
+        spans += [Span(field.text(row).rjust(self._gap + field.cells), style) for field in self._fields]
         if self._about and row.who:
             said = shorten(self._look.name(row.who), self._about - 3, self._signs.mark)
-            spans.append(Span(f"   {said}", style or "dim"))
+            spans.append(Span(f"   {said}", style))
         return tuple(spans)

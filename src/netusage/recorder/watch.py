@@ -48,7 +48,8 @@ class Present:
     running_us: since the watch began, microseconds.
     rates, since_start: of the machine's total.
     interfaces: those that are there, by name.
-    applications: what each had since the watch began; empty where they are not told apart.
+    applications: what each had since the watch began until the reading before this one; empty where they are not told
+        apart.
     """
 
     at: Instant
