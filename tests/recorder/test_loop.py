@@ -97,6 +97,15 @@ def test_late_readings_are_counted_as_late_and_nothing_is_lost(station, kernel, 
     assert not book.gaps(station.path)
 
 
+def test_clocks_that_are_read_a_moment_apart_make_no_reading_late(station, kernel):
+    station.start()
+    for _ in range(9):
+        kernel._awake_ns += 90  # it was read later than the other one
+        station.run(1)
+    station.stop()
+    assert health(station)["late_samples"] == 0
+
+
 def test_a_suspend_makes_no_reading_late(station, kernel):
     station.start().run(1)
     kernel.suspend(7200)

@@ -167,7 +167,8 @@ class Recorder:
                 before, at = at, self._round(now)
                 missed = (now_ns - due_ns) // self._timing.sample_ns
                 due_ns += (missed + 1) * self._timing.sample_ns
-                slept_ns = (at.boot_ns - before.boot_ns) - (at.awake_ns - before.awake_ns)
+                # the clocks are read one after the other: without sleep the difference may be below zero
+                slept_ns = max((at.boot_ns - before.boot_ns) - (at.awake_ns - before.awake_ns), 0)
                 self._meter.health.late_samples += max(missed - slept_ns // self._timing.sample_ns, 0)
                 self._on_sample(at)
                 self._notifier.alive(at.boot_ns // 1000)
