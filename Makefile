@@ -1,6 +1,6 @@
 # make run    track network usage here and now
 # make test   everything: system packages (as root on Debian), linters, the built wheel, every test
-# make check  linters and unit tests, under a minute
+# make check  linters and unit tests but the longest, under a minute
 # make search look for histories that no test knows yet, for some minutes
 # make bench  speed against vnstat, psutil, pyroute2 and nethogs, and of the page; writes bench/RESULTS.md
 # make bpf    the programs for the kernel, from C into the package; needs clang, bpftool and libbpf's headers
@@ -17,10 +17,16 @@ ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && e
 BPF_PACKAGES = clang bpftool libbpf-dev
 # a Node.js from elsewhere brings its own npm, beside which Debian's cannot be
 PAGE_PACKAGES = chromium fonts-dejavu-core $(shell command -v npm >/dev/null 2>&1 || echo npm)
-TEST_PACKAGES = tzdata iproute2 nftables mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES) $(PAGE_PACKAGES)
+# systemd would start both as services, for everybody to reach: only where it does not run
+MONITORING_PACKAGES = $(shell [ -d /run/systemd/system ] || echo prometheus prometheus-node-exporter)
+TEST_PACKAGES = tzdata iproute2 nftables mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES) $(PAGE_PACKAGES) \
+	$(MONITORING_PACKAGES) vnstat jq
 # what looks at the page as somebody does who cannot see it; the tests of the page ask for it
 AXE = build/node/node_modules/axe-core/axe.min.js
 BENCH_PACKAGES = iproute2 vnstat nethogs chromium
+
+# Every worker of the tests, and every process that they start, would compile all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test check lint unit search bench bpf docs pictures clean system-packages python
 
@@ -62,8 +68,10 @@ lint: $(VENV)/developed
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
 
+# ledgers wait for their disk at every commit, which is nothing that a unit test is about
+unit: IN_MEMORY = $(if $(wildcard /dev/shm),TMPDIR=/dev/shm)
 unit: $(VENV)/developed
-	$(VENV)/bin/python -m pytest -q -n auto -m 'not system'
+	$(IN_MEMORY) $(VENV)/bin/python -m pytest -q -n auto -p no:schemathesis -m 'not system and not thorough'
 
 # The suite runs against the wheel, not against the checkout.
 test: system-packages lint $(AXE)
@@ -72,7 +80,8 @@ test: system-packages lint $(AXE)
 	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) build
 	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
 	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) "$$(echo dist/*.whl)[test]"
-	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q
+	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not alone'
+	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q -m alone
 
 $(AXE):
 	@! command -v npm >/dev/null || npm install --silent --no-audit --no-fund --prefix build/node axe-core@4.14.1

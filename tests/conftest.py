@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,15 +11,26 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `support`, in every import mode
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # for `support`, in every import mode
 
+from support import looking  # it is there from here on
+
+_ALL_SYSTEM = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.system\b", re.MULTILINE)
 _STRICT = os.environ.get("CI") == "true"
 
 
 def pytest_configure():
-    """A shell's background job ignores Ctrl-C, and so would every process that a test starts."""
+    """A shell's background job ignores Ctrl-C, and so would every process that a test starts; and how widely to look."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    looking.load()
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Where only unit tests are asked for, files that have none are not imported: they need much that takes its time."""
+    if not config.option.markexpr.startswith("not system") or collection_path.suffix != ".py":
+        return None
+    return True if _ALL_SYSTEM.search(collection_path.read_text("utf-8")) else None
 
 
 def pytest_runtest_setup(item):

@@ -21,12 +21,12 @@ from recorder.kernel import ELSEWHERE, HERE, Interface, Kernel
 from recorder.oracle import Oracle
 from recorder.station import Station
 from support.book import rows
+from support.looking import LOOK
 
 from netusage.ledger import writer
 from netusage.recorder.loop import Timing
 
-_LOOK = os.environ.get("NETUSAGE_HYPOTHESIS", "")
-_EXAMPLES, _STEPS = {"thorough": (500, 50), "search": (5000, 60)}.get(_LOOK, (40, 30))
+_EXAMPLES, _STEPS = {"thorough": (500, 50), "search": (5000, 60)}.get(LOOK, (15, 30))
 _NAMES = ("eth0", "wg0", "tun0", "va", "vb")
 _MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 _HEAVY = 10**9  # a reset of counters that are larger than this cannot be hidden by what is counted after it
@@ -380,7 +380,7 @@ class TestAnyHistoryAddsUp(AnyHistory.TestCase):
         max_examples=_EXAMPLES,
         stateful_step_count=_STEPS,
         deadline=None,
-        derandomize=_LOOK != "search",
+        derandomize=LOOK != "search",
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )

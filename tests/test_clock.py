@@ -278,6 +278,7 @@ TURNS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("zone", "turn"), [*SUMMER_TIME, *TURNS], ids=lambda value: str(value).replace(" ", "T")
 )

@@ -14,8 +14,6 @@ from netusage.cli import plot
 from netusage.cli.failures import run
 from netusage.errors import UsageError
 from netusage.model import Counters, Who
-from netusage.plot.contents import Panel
-from netusage.plot.picture import FORMATS
 
 NOW_S = START_S + 3 * 86_400
 _SLOW_S = 60  # without a cache matplotlib looks at every font first
@@ -75,6 +73,7 @@ def names(folder):
     return sorted(one.name for one in folder.iterdir() if not one.name.startswith("ledger."))
 
 
+@pytest.mark.system  # drawing takes a while
 @pytest.mark.parametrize(
     ("name", "begin"), [("usage.png", b"\x89PNG"), ("usage.svg", b"<?xml"), ("usage.PDF", b"%PDF-")]
 )
@@ -197,7 +196,11 @@ def test_what_is_no_size_is_refused(text):
         plot.parse_size(text)
 
 
+@pytest.mark.system  # matplotlib is not what unit tests wait for
 def test_the_command_offers_what_can_be_drawn():
+    from netusage.plot.contents import Panel
+    from netusage.plot.picture import FORMATS
+
     assert tuple(Panel) == tuple(map(Panel, plot.PANELS))
     assert plot.FORMATS == FORMATS
 
@@ -260,3 +263,23 @@ def test_on_a_full_disk_the_old_picture_stays_and_no_rest(start, path, disks):
     again = start("plot", "day", "-o", file, "--db", path, "--since", "2026-03-10")
     assert (again.wait(_SLOW_S), said_of(again.err)) == (0, [])
     assert file.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.system
+def test_the_panel_of_a_plan_is_of_the_one_that_is_named_or_of_the_first(plotted, tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text("".join(f"[[plan]]\nname = '{name}'\ncap = '1 GB'\n" for name in ("home", "away")))
+    given = ["--config", str(config), "-o", str(tmp_path / "plan.svg")]
+    for options, name in ((["--panel", "plan"], "home"), (["--panel", "timeline", "--plan", "away"], "away")):
+        assert plotted("day", *options, *given)[0] == 0
+        assert any(text.startswith(f"Plan {name}: ") for text in texts(tmp_path / "plan.svg"))
+    code, _, said = plotted("day", "--plan", "awa", *given)
+    assert (code, said) == (2, ["netusage: there is no plan 'awa'; did you mean 'away'?"])
+
+
+def test_a_picture_of_a_plan_without_one_says_how_to_add_one(plotted, tmp_path):
+    code, _, said = plotted(
+        "day", "--panel", "plan", "--config", os.devnull, "-o", str(tmp_path / "plan.svg")
+    )
+    assert code == 3
+    assert said == ['netusage: no plan is configured; add one: netusage plan add NAME --cap "100 GB"']

@@ -18,6 +18,7 @@ def findings(kind="auto", *, applications="off"):
 
 @linux
 @pytest.mark.system
+@pytest.mark.alone
 def test_netlink_is_found_with_its_events_and_lives():
     found = findings()
     assert found["source"].verdict is Verdict.OK
@@ -27,6 +28,7 @@ def test_netlink_is_found_with_its_events_and_lives():
 
 
 @pytest.mark.system
+@pytest.mark.alone
 def test_psutil_has_no_link_events_and_says_what_that_costs():
     found = findings("psutil")
     assert found["link events"].verdict is Verdict.NOTE
@@ -46,6 +48,7 @@ def test_where_applications_are_switched_off_doctor_says_how_to_have_them():
 
 
 @pytest.mark.system
+@pytest.mark.alone
 @pytest.mark.root
 def test_the_best_tier_is_tried_and_named(loadable):
     found = findings(applications="auto")["applications"]

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.book import quarters
 from support.ledgers import DAY_S, START_S, naive_usage, writing
+from support.looking import examples
 from support.verify import assert_verify_agrees
 
 from netusage.ledger.chunks import LONGEST_S
@@ -151,7 +152,9 @@ def test_a_power_cut_at_any_byte_of_the_log_leaves_one_of_the_committed_states(p
     ),
     kept=st.sampled_from([DAY_S, 35 * DAY_S]),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_whatever_the_clock_does_all_that_was_counted_is_there_and_verified(tmp_path_factory, steps, kept):
     path = tmp_path_factory.mktemp("clock") / "ledger.db"
     with writing(path, minutes_kept_s=kept) as ledger:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recorder.audit import assert_sound
 from support import book
 from support.ledgers import DAY_S, START_S, writing
+from support.looking import examples
 
 from netusage.errors import LedgerError
 from netusage.ledger import folding, schema
@@ -119,7 +120,7 @@ def summed(table, key):
     return sums
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(HISTORIES, st.sampled_from((0, 1, 5000, 100_000, 400_000, 1_000_000)))
 def test_a_tail_is_exactly_who_had_less_and_every_quarter_keeps_its_sums(empty, history, ppm):
     filled(empty, history, START_S)
@@ -143,7 +144,7 @@ def test_a_tail_is_exactly_who_had_less_and_every_quarter_keeps_its_sums(empty, 
     assert any(row[2] > 6 for row in after) == bool(tail)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(HISTORIES, st.sampled_from((0, 100_000)))
 def test_days_have_what_their_quarters_had(empty, history, ppm):
     filled(empty, history, BERLIN_MARCH_S)

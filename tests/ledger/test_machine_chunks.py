@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import shutil
 import sqlite3
 
 import pytest
@@ -49,6 +50,23 @@ def fill(ledger, until_s=END_S, seed=5):
     return epochs
 
 
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A filled ledger that is only read."""
+    with writing(tmp_path_factory.mktemp("full") / "ledger.db") as ledger:
+        fill(ledger)
+        yield ledger
+
+
+@pytest.fixture(scope="module")
+def two_blocks(tmp_path_factory):
+    """The file of a ledger of five weeks, to be copied."""
+    path = tmp_path_factory.mktemp("blocks") / "ledger.db"
+    with writing(path) as ledger:
+        fill(ledger, START_S + 35 * DAY_S)
+    return path
+
+
 def members(path):
     return [
         row["members"].split()
@@ -91,12 +109,10 @@ def assert_answers(ledger, names):
 COUNTED = ("eth0", "eth1", "wlan0", "usb0")
 
 
-def test_what_is_told_of_the_machine_is_what_its_interfaces_counted(path):
-    with writing(path) as ledger:
-        fill(ledger)
-        assert len(members(path)) == len({at_s // LONGEST_S for at_s in range(START_S, END_S, DAY_S)})
-        assert_answers(ledger, COUNTED)
-    assert_sound(path)
+def test_what_is_told_of_the_machine_is_what_its_interfaces_counted(full):
+    assert len(members(full.path)) == len({at_s // LONGEST_S for at_s in range(START_S, END_S, DAY_S)})
+    assert_answers(full, COUNTED)
+    assert_sound(full.path)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +120,8 @@ def test_what_is_told_of_the_machine_is_what_its_interfaces_counted(path):
     [("eth0", "eth1"), ("eth0", "eth1", "wlan0", "usb0", "docker0"), ("eth0",), ("docker0", "usb0")],
     ids=" ".join,
 )
-def test_other_interfaces_than_those_that_were_added_up_are_read_by_themselves(path, names):
-    with writing(path) as ledger:
-        fill(ledger)
-        assert_answers(ledger, names)
+def test_other_interfaces_than_those_that_were_added_up_are_read_by_themselves(full, names):
+    assert_answers(full, names)
 
 
 def test_a_sum_of_chunks_that_have_changed_is_passed_over_until_a_day_ends(path):
@@ -182,9 +196,8 @@ def test_a_machine_with_one_interface_has_nothing_to_add_up(path):
 
 
 @pytest.mark.parametrize("column", ["tx_packets", "bytes", "byte_totals", "quarters"])
-def test_a_sum_that_is_none_is_found_and_repaired(path, column):
-    with writing(path) as ledger:
-        fill(ledger, START_S + 35 * DAY_S)
+def test_a_sum_that_is_none_is_found_and_repaired(two_blocks, path, column):
+    shutil.copy(two_blocks, path)
     rows = book.rows(path, "SELECT * FROM machine_chunk ORDER BY start_s")
     value = rows[1][column]
     wrong = bytes([*value[:-1], value[-1] ^ 4]) if isinstance(value, bytes) else value + 1

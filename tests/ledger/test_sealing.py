@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from recorder.audit import assert_sound
 from support import book
 from support.ledgers import DAY_S, START_S, writing
+from support.looking import examples
 
 from netusage.ledger.chunks import LONGEST_S
 from netusage.model import QUARTER_S, US
@@ -328,7 +329,7 @@ def test_a_commit_that_changes_no_sealed_row_gives_no_number(path):
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

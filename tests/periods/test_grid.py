@@ -1,5 +1,6 @@
 """Local periods: every one begins where the one before it ends, in every zone and through every change of clocks."""
 
+import random
 import zoneinfo
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
@@ -7,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.looking import LOOK
 
 from netusage.errors import UsageError
 from netusage.periods import Period, PeriodKind, isoformat, periods
@@ -56,17 +58,23 @@ def at(moment_s, zone):
 
 @pytest.fixture(scope="module")
 def changes():
-    """A few days around every change of offset in every zone, 2005 to 2035; zones that share their rules once."""
+    """A few days around every change of offset in every zone, 2005 to 2035; zones that share their rules once.
+
+    Where it is not looked at widely, it is one zone of eight, at each run others.
+    """
     step = 5 * 86_400  # no two changes are closer
     moments = range(BEGIN_S, FINISH_S, step)
     found = {}
-    for name in sorted(zoneinfo.available_timezones()):
+    names = sorted(zoneinfo.available_timezones())
+    if not LOOK:
+        names = random.sample(names, len(names) // 8)
+    for name in names:
         zone = zoneinfo.ZoneInfo(name)
         offsets = [at(moment, zone).utcoffset() for moment in moments]
         for moment, (before, after) in zip(moments, pairwise(offsets), strict=False):
             if before != after:
                 found[moment, before, after] = zone
-    assert len(found) > 1000
+    assert len(found) > (1000 if LOOK else 50)
     return [(moment - 86_400, moment + step + 86_400, zone) for (moment, _, _), zone in found.items()]
 
 
@@ -107,7 +115,10 @@ def test_in_every_zone_an_hour_has_one_offset_and_one_reading_of_the_clock(chang
             ), place
             assert start.minute == 0 or start.utcoffset() != before.utcoffset(), place
             assert last.minute == 59 or last.utcoffset() != at(period.end_s, zone).utcoffset(), place
-    assert odd <= {"America/St_Johns", "Canada/Newfoundland", "Antarctica/Casey"}
+    assert odd <= {
+        *("America/Goose_Bay", "America/Moncton", "America/St_Johns", "Canada/Newfoundland"),
+        *("Antarctica/Casey", "Asia/Gaza", "Asia/Hebron"),
+    }
 
 
 # ---- Any zone, any stretch --------------------------------------------------------------------------------------
@@ -169,6 +180,7 @@ def test_days_are_cut_where_the_date_first_changes(zone, since_s):
     assert at(first.end_s, zone).date() > at(first.start_s, zone).date()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [*TRICKY, "America/Noronha"])
 def test_thirty_years_of_days_are_those_of_each_fortnight(name):
     zone = zoneinfo.ZoneInfo(name)

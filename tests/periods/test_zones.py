@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.looking import LOOK
 
 from netusage.errors import UsageError
 from netusage.periods import zone
@@ -180,7 +181,10 @@ def test_a_machine_that_says_nothing_or_nonsense_is_in_utc(etc):
 def test_the_running_systems_zone_agrees_with_the_rules_through_every_change(name, running):
     file_of(name)
     rules, found = zoneinfo.ZoneInfo(name), running(name)
-    for moment in range(1_514_764_800, 1_546_300_800, 1800):  # 2018, the last year with summer time in Brazil
+    step_s = 1800 if LOOK else 7200
+    for moment in range(
+        1_514_764_800, 1_546_300_800, step_s
+    ):  # 2018, the last year with summer time in Brazil
         expected = datetime.fromtimestamp(moment, rules)
         local = datetime.fromtimestamp(moment, found)
         assert local.replace(tzinfo=None) == expected.replace(tzinfo=None)

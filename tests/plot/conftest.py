@@ -73,10 +73,10 @@ def recorded(tmp_path_factory):
 def ask(recorded):
     """Asks for what a picture shows."""
 
-    def begin(kind, *panels, path=recorded.path, now_s=recorded.end_s, zone=BERLIN, **parts):
+    def begin(kind, *panels, path=recorded.path, now_s=recorded.end_s, zone=BERLIN, plan=None, **parts):
         question = Question(ReportKind(kind), zone, now_s, packets=False, **parts)
         with LedgerReader(path) as reader:
-            return gather(reader, question, panels or usual_panels(question.kind))
+            return gather(reader, question, panels or usual_panels(question.kind), plan)
 
     return begin
 

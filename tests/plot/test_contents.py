@@ -10,8 +10,9 @@ from netusage.model import US, Counters, Who
 from netusage.periods import PeriodKind
 from netusage.plot.contents import Panel, usual_panels
 from netusage.reports.applications import applications, whole_quarters
+from netusage.reports.plans import standing
 from netusage.reports.usage import Question, ReportKind, report
-from netusage.settings.schema import InterfaceSettings
+from netusage.settings.schema import InterfaceSettings, PlanSettings
 
 
 def test_the_bars_are_the_rows_of_the_report(ask, recorded):
@@ -138,3 +139,16 @@ def test_estimated_bytes_stay_where_the_report_has_them(ask, recorded):
     with LedgerReader(recorded.path) as reader:
         assert [one.rx_bytes for one in reader.spans(0, recorded.end_s * US)] == [24_000_000]
     assert isinstance(contents.question, Question)
+
+
+def test_a_plan_is_that_of_the_report_and_only_where_a_panel_shows_it(ask, recorded):
+    given = PlanSettings("home", "1 GB", day=26)
+    contents = ask("day", Panel.PLAN, plan=given, now_s=recorded.end_s - 1)
+    with LedgerReader(recorded.path) as reader:
+        stands = standing(reader, given, recorded.end_s - 1, contents.question.zone, InterfaceSettings())
+    assert contents.plan.standing == stands
+    assert contents.plan.outlook.used_bytes > stands.used_bytes
+    assert ask("day", Panel.TIMELINE, plan=given).plan is None
+    assert ask("day", Panel.PLAN).plan is None
+    with pytest.raises(NoDataError, match="wwan0 has not been recorded"):
+        ask("day", Panel.PLAN, plan=PlanSettings("lte", "1 GB", interfaces=("wwan0",)))

@@ -16,6 +16,7 @@ from netusage.plot.contents import Panel
 from netusage.plot.panels import calendar
 from netusage.plot.picture import FORMATS, draw
 from netusage.plot.style import THEMES, Style, blend
+from netusage.settings.schema import PlanSettings
 from netusage.units import Units, format_bytes
 
 pytestmark = pytest.mark.system  # drawing takes a while
@@ -339,7 +340,7 @@ def test_of_what_was_delivered_twice_the_amount_is_told_and_no_bar_is_drawn(ask,
 
 
 def test_only_the_panels_that_were_chosen_are_drawn(ask, drawing):
-    contents = ask("hour", *ALL)
+    contents = ask("hour", *ALL, plan=PlanSettings("home", "1 GB"))
     for panel in Panel:
         found = drawing(contents, panel)
         assert [name for name in found.names if name in set(Panel)] == [panel]
@@ -411,3 +412,31 @@ def test_names_of_interfaces_may_hold_anything_too(ask, drawing, file_format):
     (title,) = (text for text in drawing(contents, Panel.TIMELINE).texts if text.startswith("Network"))
     assert title.startswith("Network usage per day of <b>&Ж$x$\\n\\x1b, 微微")
     assert "…" in title
+
+
+def test_a_plan_is_drawn_as_far_as_it_is_used_and_then_as_it_is_expected(ask, drawing, recorded):
+    contents = ask("day", Panel.PLAN, plan=PlanSettings("home", "2 MB", day=26), now_s=recorded.end_s - 1)
+    stands, outlook = contents.plan
+    found = drawing(contents, Panel.PLAN)
+    (used,), (band,), (middle,), (limit,) = (
+        found.boxes(f"plan-{name}") for name in ("used", "possible", "expected", "limit")
+    )
+    assert used[2] == pytest.approx(middle[0], abs=0.01) == pytest.approx(band[0], abs=0.01)
+    scale = (used[3] - used[1]) / stands.used_bytes
+    assert used[3] - middle[1] == pytest.approx(outlook.used_bytes * scale, rel=1e-3)
+    assert used[3] - band[1] == pytest.approx(outlook.high_bytes * scale, rel=1e-3)
+    assert used[3] - limit[1] == pytest.approx(stands.limit_bytes * scale, rel=1e-3)
+    wide = (used[2] - used[0]) / (limit[2] - limit[0])
+    assert wide == pytest.approx(stands.elapsed_share, abs=1e-3)
+    expected = format_bytes(outlook.used_bytes, Units.SI)
+    assert (
+        f"Plan home: {format_bytes(stands.used_bytes, Units.SI)} of 2.00 MB, {expected} expected"
+        in found.texts
+    )
+    assert {"used", "in four of five cases", "2.00 MB"} <= set(found.texts)
+
+
+def test_a_plan_of_a_name_that_is_long_or_odd_is_drawn(ask):
+    for name in ("$x^2$ \\frac", "n" * 60):
+        contents = ask("day", Panel.PLAN, plan=PlanSettings(name, "1 GB"))
+        assert draw(contents, (Panel.PLAN,), style(wide=640, high=360), "png").startswith(b"\x89PNG")

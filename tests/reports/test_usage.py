@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.ledgers import DAY_S, START_S, naive_usage, writing
+from support.looking import examples
 
 from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import Usage
@@ -54,6 +55,7 @@ def every_quarter(ledger, epoch, from_s, until_s):
 # ---- Which periods, and what is in them -------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ZONES)
 @pytest.mark.parametrize("month", [3, 4, 9, 10, 11])
 def test_days_around_a_change_of_the_clock_are_exact_in_every_zone(path, name, month):
@@ -79,10 +81,10 @@ def test_every_zone_here_changes_its_clock_both_ways():
         assert lengths == {DAY_S - step, DAY_S, DAY_S + step}
 
 
-@pytest.mark.parametrize("name", ["UTC", "Asia/Kathmandu", *ZONES])
-@pytest.mark.parametrize("kind", ["hour", "day", "week", "month", "year"])
-def test_every_cut_of_time_adds_up_to_the_total(path, name, kind):
-    zone = ZoneInfo(name)
+@pytest.fixture(scope="module")
+def ten_weeks(tmp_path_factory):
+    """The file of a ledger that is only read, and what is in it altogether."""
+    path = tmp_path_factory.mktemp("weeks") / "ledger.db"
     with writing(path) as ledger:
         eth0, lo = ledger.interface("eth0"), ledger.interface("lo", "loopback", counted=False)
         for day in range(0, 70, 3):
@@ -103,6 +105,14 @@ def test_every_cut_of_time_adds_up_to_the_total(path, name, kind):
             sum(one.counters.rx_bytes for one in ledger.estimated),
             sum(one.counters.tx_bytes for one in ledger.estimated),
         )
+    return path, whole
+
+
+@pytest.mark.parametrize("name", ["UTC", "Asia/Kathmandu", *ZONES])
+@pytest.mark.parametrize("kind", ["hour", "day", "week", "month", "year"])
+def test_every_cut_of_time_adds_up_to_the_total(ten_weeks, name, kind):
+    path, whole = ten_weeks
+    zone = ZoneInfo(name)
     answer = ask(path, kind, START_S + 80 * DAY_S, zone, since_s=0)
     (total,) = answer.totals
     assert total.usage == whole
@@ -327,7 +337,9 @@ def test_the_nearest_rank_of_many_values_is_found_without_sorting_them_all(shape
     assert nearest_rank(values, percent) == sorted(values)[rank - 1]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.lists(st.tuples(st.integers(0, 2 * 1440 - 1), st.integers(0, 10**9)), max_size=80),
     st.sampled_from([50_000, 95_000, 99_900]),

@@ -17,7 +17,7 @@ import netusage
 from netusage.service.job import Job, Scope
 from netusage.service.systemd import unit
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root]
 
 SYSTEMD = next(
     (path for path in ("/usr/lib/systemd/systemd", "/lib/systemd/systemd") if Path(path).exists()), ""

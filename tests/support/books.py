@@ -1,5 +1,6 @@
 """Ledgers that the page is looked at with: ten years, many names, none; made once for all tests and for the pictures."""
 
+import importlib.util
 import random
 import sqlite3
 import sys
@@ -12,9 +13,18 @@ from netusage.ledger.reader import LedgerReader
 from netusage.model import QUARTER_S, US, Counters, Who
 from support.ledgers import Ledger, writing
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-import make_ledger
 
+def _make_ledger():
+    """The benches' own, without their directory among those that are searched: it has modules named as parts of tests."""
+    place = Path(__file__).parents[2] / "bench" / "make_ledger.py"
+    spec = importlib.util.spec_from_file_location("make_ledger", place)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+make_ledger = _make_ledger()
 DAY_S = 86_400
 QUARTERS_FOR_DAYS = 14  # days of applications by quarters of an hour; before that they are known by days
 SHARES_FOR_DAYS = 365

@@ -7,7 +7,7 @@ import pytest
 from support.book import assert_it_adds_up, gaps, recorded, rows
 from support.namespace import Traffic, added, difference
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root]
 
 
 def test_a_full_file_system_loses_nothing_once_it_has_room_again(space, record, disks):

@@ -9,7 +9,7 @@ from support.book import assert_it_adds_up
 from support.namespace import loaded_programs
 from support.patience import until
 
-pytestmark = [pytest.mark.system, pytest.mark.root, pytest.mark.usefixtures("loadable")]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root, pytest.mark.usefixtures("loadable")]
 
 FRAME = 14 + 28 + 500
 # sends without a pause until its standard input ends, then says how often

@@ -9,7 +9,7 @@ from support.patience import until
 
 from netusage.model import ZERO
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root]
 
 _TOO_MANY = 24_000  # changes; the event buffer of 16 MB holds some 7,000
 

@@ -12,7 +12,7 @@ from support.patience import until
 
 import netusage
 
-pytestmark = [pytest.mark.system, pytest.mark.root, pytest.mark.usefixtures("loadable")]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root, pytest.mark.usefixtures("loadable")]
 
 NOBODY = 65534
 AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")

@@ -8,7 +8,7 @@ import pytest
 from support.namespace import loaded_programs
 from support.patience import until
 
-pytestmark = [pytest.mark.system, pytest.mark.root, pytest.mark.usefixtures("loadable")]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root, pytest.mark.usefixtures("loadable")]
 
 TALK = """
 import socket

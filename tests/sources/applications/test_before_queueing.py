@@ -31,7 +31,7 @@ from netusage.sources.applications.counts import UNNAMED
 from netusage.sources.applications.framing import as_counted
 from netusage.sources.applications.kernel import KernelApplications, netns_cookie
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root]
 
 SOURCE = Path(__file__).parents[3] / "bpf"
 SKELETON = "before_queueing.skeleton"

@@ -9,7 +9,7 @@ from support.namespace import Tap
 
 from netusage.sources.applications.kernel import KernelApplications
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root]
 
 TIMES, SIZE = 20, 700
 

@@ -28,7 +28,7 @@ from netusage.sources.applications.identity import Identities
 from netusage.sources.applications.kernel import KernelApplications
 from netusage.sources.applications.names import Unit
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root]
 
 
 def test_a_thousand_connections_have_their_owners(lab, programs):

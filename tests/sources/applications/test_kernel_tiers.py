@@ -27,7 +27,7 @@ from netusage.errors import SourceError
 from netusage.sources.applications.counts import Scope
 from netusage.sources.applications.kernel import KernelApplications
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root]
 
 IPV6_SYN = SYN + 20
 

@@ -16,7 +16,7 @@ from netusage.errors import SourceError
 from netusage.sources.applications import pins, skeleton
 from netusage.sources.applications.kernel import KernelApplications
 
-pytestmark = [pytest.mark.system, pytest.mark.root, pytest.mark.usefixtures("loadable")]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root, pytest.mark.usefixtures("loadable")]
 
 SEND = """
     import socket

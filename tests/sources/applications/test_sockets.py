@@ -20,7 +20,7 @@ from netusage.sources.applications.counts import UNNAMED, Owner, Scope
 from netusage.sources.applications.kernel import netns_cookie
 from netusage.sources.applications.sockets import SocketApplications
 
-pytestmark = [pytest.mark.system, pytest.mark.root]
+pytestmark = [pytest.mark.system, pytest.mark.alone, pytest.mark.root]
 
 NOBODY, SOMEBODY = 65534, 65533
 TALK = """
