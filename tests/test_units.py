@@ -19,6 +19,7 @@ from netusage.units import (
     megabytes,
     parse_bytes,
     parse_duration,
+    parse_rate,
 )
 
 SECOND = 1_000_000
@@ -153,6 +154,30 @@ def test_shown_bytes_are_read_back_within_their_rounding(n, units):
         assert n > 2**63 - 2**52  # rounded up to 2^63
     else:
         assert abs(back - n) <= n // 200
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("10 MB/s", 10_000_000),
+        ("10MB / s", 10_000_000),
+        ("1 MiB/s", 1 << 20),
+        ("80 Mbit/s", 10_000_000),
+        ("80Mbit/s", 10_000_000),
+        ("1.5 kbit/s", 188),
+        ("100/s", 100),
+        ("800 bit/s", 100),
+    ],
+)
+def test_rates_are_read_in_bytes_or_bits(text, rate):
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["10 MB", "10 Mb/s", "MB/s", "10 MB/h", "fast", "10 M/s", "", "-1 MB/s"])
+def test_what_is_no_rate_is_refused_with_an_example(text):
+    with pytest.raises(UsageError) as failure:
+        parse_rate(text)
+    assert "e.g." in failure.value.hint
 
 
 @pytest.mark.parametrize(

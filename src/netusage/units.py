@@ -183,6 +183,21 @@ def parse_bytes(text: str) -> int:
     return n
 
 
+def parse_rate(text: str) -> int:
+    """The bytes per second of a rate that a person wrote: "10 MB/s", "80 Mbit/s".
+
+    Raises:
+        UsageError: not a rate; see `parse_bytes`.
+    """
+    amount, slash, per = text.strip().rpartition("/")
+    if not slash or per.strip() != "s":
+        raise UsageError(f"{text!r} is not a rate", hint='write e.g. "10 MB/s" or "80 Mbit/s"')
+    of_bits = amount.rstrip().removesuffix("bit")
+    if of_bits == amount.rstrip():
+        return parse_bytes(amount)
+    return _divide(parse_bytes(f"{of_bits}B"), 8)
+
+
 # ---- Durations --------------------------------------------------------------------------------------------------
 
 

@@ -53,6 +53,36 @@ def test_show_as_json_holds_values_and_origins(file, capsys):
     assert found["settings"]["interfaces.hidden"] == {"value": ["veth*", 'we"ird\\'], "origin": f"{file}:4"}
 
 
+PLAN = '[[plan]]\nname = "ho\\u007fme"\ncap = "100 GB"\nfree_hours = ["01:00-06:00"]\n'
+
+
+def test_tables_are_shown_as_toml_that_reads_back_the_same(tmp_path, capsys):
+    file, again = tmp_path / "c.toml", tmp_path / "again.toml"
+    file.write_text(PLAN.replace("\\u007f", "") + PLAN.replace("ho\\u007fme", "away"))
+    assert run(["config", "show", "--origin", "--config", str(file)]) == 0
+    text = capsys.readouterr().out
+    assert f'free_hours = ["01:00-06:00"]  # {file}:4' in text.splitlines()
+    assert "roll_over = 0  # default" in text.splitlines()
+    again.write_text(text)
+    assert load(config_file=again, environment={}).settings == load(config_file=file, environment={}).settings
+
+
+def test_tables_are_shown_as_json(tmp_path, capsys):
+    file = tmp_path / "c.toml"
+    file.write_text(PLAN.replace("\\u007f", ""))
+    assert run(["config", "show", "--format", "json", "--config", str(file)]) == 0
+    (plan,) = json.loads(capsys.readouterr().out)["settings"]["plan"]
+    assert plan["name"] == {"value": "home", "origin": f"{file}:2"}
+    assert plan["thresholds"] == {"value": [80, 90, 100], "origin": "default"}
+
+
+def test_check_finds_a_wrong_table(tmp_path, capsys):
+    file = tmp_path / "c.toml"
+    file.write_text(PLAN)
+    assert run(["config", "check", str(file)]) == 2
+    assert capsys.readouterr().err.startswith(f"netusage: {file}:2: at 'plan.name': expected a name")
+
+
 def test_show_writes_to_a_file(file, tmp_path, capsys):
     out = tmp_path / "out.toml"
     assert run(["config", "show", "--config", str(file), "-o", str(out)]) == 0

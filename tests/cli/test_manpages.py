@@ -9,7 +9,7 @@ import pytest
 from netusage.cli import main, options
 from netusage.cli.failures import run
 from netusage.cli.manpages import Page, man_page, pages, reference_markdown
-from netusage.settings.schema import declared_keys
+from netusage.settings.schema import TABLES, declared_keys, table_keys
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +48,13 @@ def test_a_page_says_what_the_help_says(capsys):
 
 
 def test_the_root_page_documents_every_key_variable_and_exit_code():
-    text = man_page(next(pages())).replace("\\-", "-")
+    text = man_page(next(pages())).replace("\\-", "-").replace("\\(dq", '"')
     for key in declared_keys().values():
         assert key.dotted in text
         assert key.doc in text
+    for table in TABLES:
+        for key in table_keys(table).values():
+            assert f".B [[{table}]] {key.name}\n" in text
     for section in ("CONFIGURATION", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"):
         assert f".SH {section}\n" in text
 

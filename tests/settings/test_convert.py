@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 
 import pytest
 
 from netusage.settings.convert import Invalid, nearest, parse, parse_text
-from netusage.settings.schema import declared_keys
+from netusage.settings.schema import TABLES, declared_keys, table_keys
 from netusage.units import Units
 
-KEYS = declared_keys()
+KEYS = declared_keys() | {key.dotted: key for table in TABLES for key in table_keys(table).values()}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,19 @@ KEYS = declared_keys()
         ("report.tz", "Europe/Berlin", "Europe/Berlin"),
         ("report.tz", "", ""),
         ("ledger.path", "/var/lib/x.db", "/var/lib/x.db"),
+        ("plan.cap", "1.5 TiB", "1.5 TiB"),
+        ("plan.start", "2026-11-20", "2026-11-20"),
+        ("plan.start", date(2026, 11, 20), "2026-11-20"),
+        ("plan.start", "", ""),
+        ("plan.cycle", "week", "week"),
+        ("plan.cycle", "30d", "30d"),
+        (
+            "plan.free_hours",
+            ["1:00-06:00", "22:30-24:00", "23:00-01:00"],
+            ("1:00-06:00", "22:30-24:00", "23:00-01:00"),
+        ),
+        ("plan.thresholds", [50, 100], (50, 100)),
+        ("plan.thresholds", [], ()),
     ],
 )
 def test_a_sound_value_becomes_the_keys_own_type(dotted, value, expected):
@@ -48,7 +62,32 @@ def test_a_sound_value_becomes_the_keys_own_type(dotted, value, expected):
         ("report.billing_day", 32, "32 is outside 1 to 31"),
         ("interfaces.hidden", "veth*", "expected a list of names, got 'veth*'"),
         ("interfaces.hidden", ["veth*", 5], "expected a list of names"),
-        ("interfaces.hidden", [""], "an empty name matches no interface"),
+        ("interfaces.hidden", [""], "an empty name matches nothing"),
+        ("interfaces.hidden", ["a\0"], "NUL"),
+        ("plan.cap", 100, "expected text, got 100"),
+        ("plan.cap", "", "not an amount of bytes"),
+        ("plan.cap", "0 GB", "'0 GB' is less than 1 B"),
+        ("plan.cap", "100 Gb", "could mean bits or bytes"),
+        ("plan.name", "", "expected a name of 1 to 60 characters"),
+        ("plan.name", "a\nb", "on one line"),
+        ("plan.name", " a", "expected a name"),
+        ("plan.start", "2026-11-31", "expected a day as in"),
+        ("plan.start", "20261120", "expected a day as in"),
+        ("plan.start", "1969-12-31", "from 1970 on"),
+        ("plan.start", datetime(2026, 11, 20, tzinfo=UTC), "expected text"),
+        ("plan.cycle", "monthly", "expected month, week or 1 to 3660 days"),
+        ("plan.cycle", "0d", "expected month, week or 1 to 3660 days"),
+        ("plan.cycle", "3661d", "expected month, week or 1 to 3660 days"),
+        ("plan.free_hours", ["1-6"], "expected hours as in"),
+        ("plan.free_hours", ["01:00-01:00"], "expected hours as in"),
+        ("plan.free_hours", ["24:00-01:00"], "expected hours as in"),
+        ("plan.free_hours", ["01:00-24:01"], "expected hours as in"),
+        ("plan.free_hours", ["01:60-02:00"], "expected hours as in"),
+        ("plan.free_hours", ["01:00"], "expected hours as in"),
+        ("plan.thresholds", [0], "0 is outside 1 to 1000"),
+        ("plan.thresholds", [True], "expected a list of whole numbers"),
+        ("plan.thresholds", 80, "expected a list of whole numbers, got 80"),
+        ("plan.direction", "up", "expected one of both, rx, tx, got 'up'"),
         (
             "source.kind",
             "netlnk",

@@ -10,7 +10,7 @@ import pytest
 from netusage.errors import ConfigError, UsageError
 from netusage.settings import load as loading
 from netusage.settings.load import Flag, find_problems, flag_value, load
-from netusage.settings.schema import Settings
+from netusage.settings.schema import PlanSettings, Settings
 from netusage.units import Units
 
 
@@ -239,6 +239,97 @@ def test_a_flag_is_checked_as_its_key_is():
     assert flag_value("report.billing_day", "31", "--billing-day") == Flag(31, "--billing-day")
     with pytest.raises(UsageError, match="--billing-day: 32 is outside 1 to 31"):
         flag_value("report.billing_day", "32", "--billing-day")
+
+
+# ---- Tables that repeat -----------------------------------------------------------------------------------------
+
+PLAN = "[[plan]]\nname = 'home'\ncap = '100 GB'\n"
+
+
+def test_tables_are_read_in_the_order_of_the_file_with_defaults_for_the_rest(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f"{PLAN}day = 15\nfree_hours = ['23:00-06:00']\n\n[[plan]]\ncap = '5 GiB'\nname = 'away'\n"
+    )
+    loaded = load(config_file=file, environment={})
+    home, away = loaded.settings.plan
+    assert (home.name, home.cap_bytes, home.day, home.free_minutes) == (
+        "home",
+        100 * 10**9,
+        15,
+        ((1380, 360),),
+    )
+    assert away == PlanSettings("away", "5 GiB")
+    assert loaded.origins["plan.home"] == f"{file}:1"
+    assert loaded.origins["plan.home.day"] == f"{file}:4"
+    assert loaded.origins["plan.home.roll_over"] == "default"
+    assert loaded.origins["plan.away"] == f"{file}:7"
+    assert loaded.origins["plan.away.cap"] == f"{file}:8"
+
+
+def test_tables_may_be_written_in_one_line_each(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text("\nplan = [\n  { name = 'home', cap = '1 GB' },\n  { name = 'away', cap = '2 GB' },\n]\n")
+    loaded = load(config_file=file, environment={})
+    assert [one.name for one in loaded.settings.plan] == ["home", "away"]
+    assert loaded.origins["plan.away.cap"] == f"{file}:2"
+
+
+def test_the_tables_of_the_file_that_wins_are_taken_whole(machine):
+    user, system = machine
+    system.write_text(PLAN + "[[plan]]\nname = 'office'\ncap = '1 TB'\n")
+    assert [one.name for one in load(environment={}).settings.plan] == ["home", "office"]
+    user.write_text("[[plan]]\nname = 'away'\ncap = '1 GB'\n")
+    loaded = load(environment={})
+    assert [one.name for one in loaded.settings.plan] == ["away"]
+    assert "plan.office" not in loaded.origins
+    user.write_text("plan = []\n")
+    assert load(environment={}).settings.plan == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (PLAN + "\ncapp = 5\n", "FILE:5: at 'plan.capp': unknown key; did you mean 'cap'?"),
+        (PLAN + PLAN, "FILE:5: at 'plan.name': there is a plan 'home' already: FILE:1"),
+        ("[report]\n[[plan]]\ncap = '1 GB'\n", "FILE:2: at 'plan': 'name' is missing"),
+        (PLAN + "day = 32\n", "FILE:4: at 'plan.day': 32 is outside 1 to 31"),
+        (PLAN + "thresholds = [80, 1001]\n", "FILE:4: at 'plan.thresholds': 1001 is outside 1 to 1000"),
+        (
+            PLAN + "cycle = '30d'\n",
+            "FILE:1: at 'plan.start': cycles of 30d need the first day, as in start = \"2026-11-20\"",
+        ),
+        (
+            "[plan]\nname = 'x'\n",
+            "FILE:1: at 'plan': this may be there several times: write [[plan]] and its keys below",
+        ),
+        (
+            "plan = 5\n",
+            "FILE:1: at 'plan': this may be there several times: write [[plan]] and its keys below",
+        ),
+        ("[[plans]]\nname = 'x'\n", "FILE:1: at 'plans': unknown section; did you mean 'plan'?"),
+        ("[[report]]\n", "FILE:1: at 'report': this is a section: write [report] and its keys below"),
+    ],
+)
+def test_a_wrong_table_is_told_with_file_line_and_key(text, expected, tmp_path):
+    assert refused(text, tmp_path).replace(str(tmp_path / "config.toml"), "FILE") == expected
+
+
+def test_every_wrong_key_of_every_table_is_found(machine):
+    user, _ = machine
+    user.write_text("[[plan]]\nname = 5\n[[plan]]\nname = 'x'\ncap = '5 Mb'\nday = 0\n")
+    problems, _ = find_problems(environment={})
+    assert [str(problem).partition(": ")[0].rpartition(":")[2] for problem in problems] == [
+        "2",
+        "1",
+        "5",
+        "6",
+    ]
+
+
+def test_the_environment_sets_no_tables():
+    with pytest.raises(ConfigError, match="environment NETUSAGE_PLAN_CAP: a plan can only be set in a file"):
+        load(environment={"NETUSAGE_PLAN_CAP": "5 GB"})
 
 
 def as_nobody(act) -> bool:

@@ -12,6 +12,7 @@ from netusage.errors import ConfigError, ExitCode, NetusageError
 
 if TYPE_CHECKING:
     from netusage.settings.load import Loaded
+    from netusage.settings.schema import Key
 
 
 @group(
@@ -133,20 +134,35 @@ def _exists(path: Path) -> bool:
 
 
 def _as_json(loaded: "Loaded") -> str:
-    from netusage.settings.schema import declared_keys
+    from netusage.settings.schema import TABLES, declared_keys, table_keys
 
-    values = {
+    values: dict[str, Any] = {
         key.dotted: {
-            "value": _plain(_value(loaded, key.section, key.name)),
+            "value": _plain(_shown(key, _value(loaded, key.section, key.name))),
             "origin": loaded.origins[key.dotted],
         }
         for key in declared_keys().values()
     }
+    for table in TABLES:
+        values[table] = [
+            {
+                name: {
+                    "value": _plain(getattr(one, name)),
+                    "origin": loaded.origins[f"{table}.{one.name}.{name}"],
+                }
+                for name in table_keys(table)
+            }
+            for one in getattr(loaded.settings, table)
+        ]
     return json.dumps({"version": 1, "settings": values}, indent=2) + "\n"
 
 
 def _as_toml(loaded: "Loaded", *, with_origins: bool) -> str:
-    from netusage.settings.schema import declared_keys
+    from netusage.settings.schema import TABLES, declared_keys, table_keys
+    from netusage.settings.toml_lines import toml_text
+
+    def line(name: str, value: Any, dotted: str) -> str:
+        return f"{name} = {toml_text(value)}" + (f"  # {loaded.origins[dotted]}" if with_origins else "")
 
     lines: list[str] = []
     section = ""
@@ -154,16 +170,25 @@ def _as_toml(loaded: "Loaded", *, with_origins: bool) -> str:
         if key.section != section:
             section = key.section
             lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
-        # a TOML basic string is written as a JSON one, but for DEL
-        value = json.dumps(_plain(_value(loaded, key.section, key.name)), ensure_ascii=False).replace(
-            "\x7f", "\\u007F"
-        )
-        lines.append(f"{key.name} = {value}" + (f"  # {loaded.origins[key.dotted]}" if with_origins else ""))
+        lines.append(line(key.name, _shown(key, _value(loaded, key.section, key.name)), key.dotted))
+    for table in TABLES:
+        for one in getattr(loaded.settings, table):
+            lines += ["", f"[[{table}]]"]
+            lines += [
+                line(name, getattr(one, name), f"{table}.{one.name}.{name}") for name in table_keys(table)
+            ]
     return "\n".join(lines) + "\n"
 
 
 def _value(loaded: "Loaded", section: str, name: str) -> Any:
     return getattr(getattr(loaded.settings, section), name)
+
+
+def _shown(key: "Key", value: Any) -> Any:
+    """A value as it may be shown: of secrets, no more than whom they are for."""
+    from netusage.settings.secrets import names_of
+
+    return names_of(value) if key.kind == "secret" else value
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -11,6 +11,9 @@ from netusage.cli.failures import PROGRAM
 from netusage.cli.options import Command, Examples, Group
 from netusage.cli.options import command as make_command
 from netusage.errors import ExitCode, OutputError
+
+if TYPE_CHECKING:
+    from netusage.settings.schema import Key
 
 _EXIT_CODES = (
     (ExitCode.OK, "Success."),
@@ -37,6 +40,10 @@ _FILES = (
     ("~/.local/state/netusage/netusage.db", "The ledger of an ordinary user (Linux)."),
     ("/etc/netusage/config.toml", "The system's configuration (Linux)."),
     ("~/.config/netusage/config.toml", "The user's configuration (Linux)."),
+)
+_TABLES = (
+    "What is below [[plan]] may be written several times, each with a name of its own. Where the user's and the system's "
+    "file both have such tables, the user's are taken and none of the system's; environment variables do not set them."
 )
 
 
@@ -157,17 +164,30 @@ def _roff(text: str) -> str:
 
 
 def configuration() -> Iterator[tuple[str, str]]:
-    """Every key of the configuration, with its meaning, default and range."""
-    from netusage.settings.schema import declared_keys
+    """Every key of the configuration, with its meaning, default and range; those of tables below "[[plan]]"."""
+    from netusage.settings.schema import TABLES, declared_keys, table_keys
 
     for key in declared_keys().values():
+        yield key.dotted, _meaning(key)
+    for table in TABLES:
+        for key in table_keys(table).values():
+            yield f"[[{table}]] {key.name}", _meaning(key)
+
+
+def _meaning(key: "Key") -> str:
+    """What a key means, its default and range."""
+    if key.needed:
+        facts = ["needed"]
+    else:
         default = "on" if key.default is True else "off" if key.default is False else key.default
-        facts = [f"default: {default}" if default not in ("", ()) else "default: none"]
-        if key.choices:
-            facts.append(f"one of {', '.join(key.choices)}")
-        if key.low != "":
-            facts.append(f"{key.low} to {key.high}")
-        yield key.dotted, f"{key.doc} [{'; '.join(facts)}]"
+        if isinstance(default, tuple):
+            default = ", ".join(map(str, default))
+        facts = [f"default: {default}" if default != "" else "default: none"]
+    if key.choices:
+        facts.append(f"one of {', '.join(key.choices)}")
+    if key.low != "":
+        facts.append(f"{key.low} to {key.high}" if key.high != "" else f"at least {key.low}")
+    return f"{key.doc} [{'; '.join(facts)}]"
 
 
 def reference_markdown() -> str:
@@ -190,6 +210,7 @@ def reference_markdown() -> str:
                 out += ["", f"| {title} | meaning |", "|---|---|"]
                 out += [f"| {_code(name)} | {_markdown(text)} |" for name, text in pairs]
     out += ["", "## Configuration", "", "A TOML file; `netusage config path` tells where.", ""]
+    out += [_TABLES, ""]
     out += ["| key | meaning |", "|---|---|"]
     out += [f"| {_code(name)} | {_markdown(text)} |" for name, text in configuration()]
     out += ["", "## Environment", "", "| variable | meaning |", "|---|---|"]

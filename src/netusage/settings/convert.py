@@ -1,16 +1,26 @@
 """One value, from TOML or from text, checked against its key."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from netusage.errors import NetusageError, UsageError
-from netusage.settings.schema import Globs, Key
-from netusage.units import parse_duration
+from netusage.settings.schema import Globs, Key, Percents, parse_cycle, parse_hours
+from netusage.units import parse_bytes, parse_duration
 
-_WANTED = {bool: "true or false", int: "a whole number", str: "text", Globs: "a list of names"}
+# what the text of a key may be, beside a word of its choices or anything at all
+KINDS = ("duration", "path", "zone", "size", "date", "cycle", "hours", "name", "secret")
+_WANTED = {
+    bool: "true or false",
+    int: "a whole number",
+    str: "text",
+    Globs: "a list of names",
+    Percents: "a list of whole numbers",
+}
 _SHOWN = 60  # characters of a wrong value
+_LONGEST_NAME = 60
 
 
 class Invalid(Exception):  # noqa: N818  # it never reaches a person: the caller adds the place
@@ -24,6 +34,8 @@ def parse(key: Key, value: Any) -> Any:
         Invalid: wrong type, or outside the key's range.
         NetusageError: msgspec is needed and not installed.
     """
+    if key.kind == "date" and type(value) is date:  # TOML has dates of its own
+        value = value.isoformat()
     checked = _check(key, _typed(key, value, strict=True))
     if key.kind == "path" and checked and not Path(checked).is_absolute():
         raise Invalid(f"{value!r} is not an absolute path")
@@ -68,6 +80,8 @@ def _typed(key: Key, value: Any, *, strict: bool) -> Any:
     try:
         return msgspec.convert(value, key.type, strict=strict)
     except msgspec.ValidationError as error:
+        if key.kind == "secret":
+            raise Invalid("expected a list of URLs") from None
         raise Invalid(f"expected {_WANTED[key.type]}, got {_shown(value)}") from error
 
 
@@ -77,31 +91,76 @@ def _shown(value: Any) -> str:
 
 
 def _check(key: Key, value: Any) -> Any:
-    if isinstance(value, str) and "\0" in value:
+    texts = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(text, str) and "\0" in text for text in texts):
         raise Invalid("a NUL character is not allowed")
-    if key.kind == "duration":
-        _check_duration(key, value)
-    elif key.kind == "zone" and value:
-        _check_zone(value)
-    elif key.kind == "path" and value.startswith("~"):
+    if key.kind == "path" and value.startswith("~"):
         return _expand(value)
-    elif isinstance(value, int) and key.low != "" and not int(key.low) <= value <= int(key.high):
-        raise Invalid(f"{value} is outside {key.low} to {key.high}")
+    if key.kind in _CHECKS:
+        for text in texts:
+            _CHECKS[key.kind](key, text)
+    elif key.low != "":
+        for number in texts:
+            if not int(key.low) <= number <= int(key.high):
+                raise Invalid(f"{number} is outside {key.low} to {key.high}")
     elif key.type == Globs and not all(value):
-        raise Invalid("an empty name matches no interface")
+        raise Invalid("an empty name matches nothing")
     return value
 
 
 def _check_duration(key: Key, text: str) -> None:
-    try:
-        microseconds = parse_duration(text)
-    except UsageError as error:
-        raise Invalid(str(error)) from error
+    microseconds = _read(parse_duration, text)
     if not parse_duration(str(key.low)) <= microseconds <= parse_duration(str(key.high)):
         raise Invalid(f"{text!r} is outside {key.low} to {key.high}")
 
 
-def _check_zone(name: str) -> None:
+def _check_size(key: Key, text: str) -> None:
+    if _read(parse_bytes, text) < parse_bytes(str(key.low or "0")):
+        raise Invalid(f"{text!r} is less than {key.low}")
+
+
+def _check_date(key: Key, text: str) -> None:
+    if not text and not key.needed:
+        return
+    try:
+        found = date.fromisoformat(text)
+    except ValueError as error:
+        raise Invalid(f'expected a day as in "2026-11-20", got {text!r}') from error
+    if found.isoformat() != text or not 1970 <= found.year < 9990:  # days are compared as texts
+        raise Invalid(f'expected a day as in "2026-11-20", from 1970 on, got {text!r}')
+
+
+def _check_name(_: Key, text: str) -> None:
+    if not text or not text.isprintable() or text != text.strip() or len(text) > _LONGEST_NAME:
+        raise Invalid(f"expected a name of 1 to {_LONGEST_NAME} characters on one line, got {_shown(text)}")
+
+
+def _check_secret(_: Key, url: str) -> None:
+    if not url.partition("://")[0].isascii() or "://" not in url[1:]:
+        raise Invalid('expected URLs as in "mailto://user:password@example.org"; one of them is none')
+
+
+def _read(parse_it: Callable[[str], int], text: str) -> int:
+    try:
+        return parse_it(text)
+    except UsageError as error:
+        raise Invalid(str(error)) from error
+
+
+def _check_cycle(_: Key, text: str) -> None:
+    _read(parse_cycle, text)
+
+
+def _check_hours(_: Key, text: str) -> None:
+    try:
+        parse_hours(text)
+    except UsageError as error:
+        raise Invalid(str(error)) from error
+
+
+def _check_zone(_: Key, name: str) -> None:
+    if not name:
+        return
     from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415  # most people set no zone
 
     from netusage.periods.zones import HINT  # noqa: PLC0415  # as above
@@ -120,3 +179,15 @@ def _expand(text: str) -> str:
         return str(Path(text).expanduser())
     except RuntimeError as error:
         raise Invalid(f"{text!r}: there is no such home directory") from error
+
+
+_CHECKS: dict[str, Callable[[Key, str], None]] = {
+    "duration": _check_duration,
+    "zone": _check_zone,
+    "size": _check_size,
+    "date": _check_date,
+    "cycle": _check_cycle,
+    "hours": _check_hours,
+    "name": _check_name,
+    "secret": _check_secret,
+}

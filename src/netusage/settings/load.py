@@ -1,4 +1,8 @@
-"""Flags over environment over user file over system file over defaults, and where each value came from."""
+"""Flags over environment over user file over system file over defaults, and where each value came from.
+
+Tables that repeat, as [[plan]], are set in files only; of several files that have them, those of the one that wins are
+taken, and none of the others.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -11,7 +15,7 @@ from netusage.settings import schema
 from netusage.settings.convert import Invalid, nearest, parse, parse_text
 from netusage.settings.paths import config_paths
 from netusage.settings.schema import Key, Settings
-from netusage.settings.toml_lines import find_line, key_lines
+from netusage.settings.toml_lines import KeyPath, find_line, key_lines
 from netusage.units import parse_duration
 
 DEFAULT_ORIGIN = "default"
@@ -33,7 +37,8 @@ class Flag(NamedTuple):
 class Loaded:
     """Settings with the origin of each value.
 
-    origins: by dotted key: "default", "/etc/netusage/config.toml:12", "environment NETUSAGE_…", "flag --…".
+    origins: by dotted key: "default", "/etc/netusage/config.toml:12", "environment NETUSAGE_…", "flag --…"; of a table
+        that repeats by its name as well: "plan.home" for the table itself, "plan.home.cap" for a key of it.
     files: the configuration files that were read.
     ignored: environment variables that look like ours and mean nothing.
     """
@@ -49,6 +54,7 @@ class _Gathered:
     """What the sources said so far; a later source overwrites an earlier one."""
 
     values: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -89,6 +95,19 @@ def find_problems(
     """Everything that is wrong with the configuration; when nothing is, the settings."""
     gathered = _gather({}, config_file, os.environ if environment is None else environment)
     return gathered.problems, None if gathered.problems else _build(gathered)
+
+
+def read_text(path: Path, text: str) -> Settings:
+    """The settings that the text of a file gives alone, without any other source; `path` is what errors name.
+
+    Raises:
+        ConfigError: something is wrong with it.
+    """
+    gathered = _Gathered()
+    _add_file(gathered, schema.declared_keys(), path, text.removeprefix("\ufeff"))
+    if gathered.problems:
+        raise _first(gathered.problems)
+    return _build(gathered).settings
 
 
 def flag_value(dotted: str, text: str, name: str) -> Flag:
@@ -181,29 +200,93 @@ def _add_file(gathered: _Gathered, keys: Mapping[str, Key], path: Path, text: st
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_syntax_error(path, text, str(error))) from error
-    lines = key_lines(text)
-
-    def wrong(place: tuple[str, ...], reason: str) -> None:
-        line = find_line(lines, place)
-        where = f"{path}:{line}" if line else str(path)
-        gathered.problems.append(ConfigError(f"{where}: at {'.'.join(place)!r}: {reason}"))
-
+    file = _File(gathered, path, key_lines(text))
     for section, content in document.items():
-        if section not in schema.SECTIONS:
-            wrong((section,), _unknown_section(section, keys))
-        elif not isinstance(content, dict):
-            wrong((section,), f"this is a section: write [{section}] and its keys below")
+        if section in schema.TABLES:
+            file.add_tables(section, content)
+        elif section in schema.SECTIONS:
+            file.add_section(section, content, keys)
         else:
-            for name, value in content.items():
-                key = keys.get(f"{section}.{name}")
-                try:
-                    if key is None:
-                        wrong((section, name), _unknown_key(section, name, keys))
-                    else:
-                        line = find_line(lines, (section, name))
-                        gathered.take(key, parse(key, value), f"{path}:{line}")
-                except Invalid as error:
-                    wrong((section, name), str(error))
+            file.wrong((section,), _unknown_section(section, keys))
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file that is being read: what is in it is gathered, with the line of each key."""
+
+    gathered: _Gathered
+    path: Path
+    lines: dict[KeyPath, int]
+
+    def origin(self, place: KeyPath) -> str:
+        """Where a key stands, for people."""
+        line = find_line(self.lines, place)
+        return f"{self.path}:{line}" if line else str(self.path)
+
+    def wrong(self, place: KeyPath, reason: str) -> None:
+        """Note a problem; tables are not numbered, because there is the line."""
+        dotted = ".".join(part for part in place if isinstance(part, str))
+        self.gathered.problems.append(ConfigError(f"{self.origin(place)}: at {dotted!r}: {reason}"))
+
+    def add_section(self, section: str, content: Any, keys: Mapping[str, Key]) -> None:
+        """Take the keys of a section."""
+        if not isinstance(content, dict):
+            self.wrong((section,), f"this is a section: write [{section}] and its keys below")
+            return
+        for name, value in content.items():
+            key = keys.get(f"{section}.{name}")
+            try:
+                if key is None:
+                    self.wrong((section, name), _unknown_key(section, name, keys))
+                else:
+                    self.gathered.take(key, parse(key, value), self.origin((section, name)))
+            except Invalid as error:
+                self.wrong((section, name), str(error))
+
+    def add_tables(self, table: str, content: Any) -> None:
+        """Take all tables of one name, instead of those of a file before this one."""
+        if not isinstance(content, list) or not all(isinstance(entries, dict) for entries in content):
+            self.wrong((table,), f"this may be there several times: write [[{table}]] and its keys below")
+            return
+        origins = self.gathered.origins
+        for dotted in [dotted for dotted in origins if dotted.startswith(f"{table}.")]:
+            del origins[dotted]
+        found = [self._table(table, (table, number), entries) for number, entries in enumerate(content)]
+        self.gathered.tables[table] = tuple(one for one in found if one is not None)
+
+    def _table(self, table: str, place: KeyPath, entries: Mapping[str, Any]) -> Any:
+        """One table as its class, or None when something is wrong with it."""
+        values = self._table_values(table, place, entries)
+        if values is None:
+            return None
+        made = schema.TABLES[table](**values)
+        origins, dotted = self.gathered.origins, f"{table}.{made.name}"
+        if dotted in origins:
+            self.wrong((*place, "name"), f"there is a {table} {made.name!r} already: {origins[dotted]}")
+            return None
+        contradiction = made.contradiction()
+        if contradiction:
+            self.wrong((*place, contradiction[0]), contradiction[1])
+        origins[dotted] = self.origin(place)
+        for name in schema.table_keys(table):
+            origins[f"{dotted}.{name}"] = self.origin((*place, name)) if name in entries else DEFAULT_ORIGIN
+        return made
+
+    def _table_values(self, table: str, place: KeyPath, entries: Mapping[str, Any]) -> dict[str, Any] | None:
+        keys, values = schema.table_keys(table), {}
+        before = len(self.gathered.problems)
+        for name, value in entries.items():
+            try:
+                if name in keys:
+                    values[name] = parse(keys[name], value)
+                else:
+                    self.wrong((*place, name), f"unknown key{nearest(name, keys)}")
+            except Invalid as error:
+                self.wrong((*place, name), str(error))
+        for key in keys.values():
+            if key.needed and key.name not in entries:
+                self.wrong(place, f"{key.name!r} is missing")
+        return values if len(self.gathered.problems) == before else None
 
 
 def _syntax_error(path: Path, text: str, said: str) -> str:
@@ -220,7 +303,7 @@ def _unknown_section(section: str, keys: Mapping[str, Key]) -> str:
     for dotted, key in keys.items():
         if key.name == section:
             return f"unknown section; did you mean {dotted!r}?"
-    return f"unknown section{nearest(section, schema.SECTIONS)}"
+    return f"unknown section{nearest(section, [*schema.SECTIONS, *schema.TABLES])}"
 
 
 def _unknown_key(section: str, name: str, keys: Mapping[str, Key]) -> str:
@@ -256,13 +339,17 @@ def _add_variable(gathered: _Gathered, key: Key, variable: str, text: str) -> No
 
 
 def _unknown_variable(gathered: _Gathered, variables: Mapping[str, Key], variable: str) -> None:
-    """A misspelt key of a section is an error; anything else may be somebody's own variable."""
+    """A misspelt key of a section and any of a table are errors; all else may be somebody's own variable."""
     if variable in {schema.LEDGER_VARIABLE, schema.CONFIG_VARIABLE, *schema.OTHER_VARIABLES}:
         return
     section = variable.removeprefix(schema.ENVIRONMENT_PREFIX).partition("_")[0].lower()
     if section in schema.SECTIONS:
         guess = nearest(variable, variables)
         gathered.problems.append(ConfigError(f"environment {variable}: unknown variable{guess}"))
+    elif section in schema.TABLES:
+        gathered.problems.append(
+            ConfigError(f"environment {variable}: a {section} can only be set in a file")
+        )
     else:
         gathered.ignored.append(variable)
 
@@ -285,12 +372,14 @@ def _check_together(gathered: _Gathered) -> None:
 
 
 def _build(gathered: _Gathered) -> Loaded:
-    parts = {
+    parts: dict[str, Any] = {
         section: holder(**dict(_of_section(gathered.values, section)))
         for section, holder in schema.SECTIONS.items()
     }
-    origins = {dotted: gathered.origins.get(dotted, DEFAULT_ORIGIN) for dotted in schema.declared_keys()}
-    return Loaded(Settings(**parts), origins, tuple(gathered.files), tuple(gathered.ignored))
+    origins = dict.fromkeys(schema.declared_keys(), DEFAULT_ORIGIN) | gathered.origins
+    return Loaded(
+        Settings(**parts | gathered.tables), origins, tuple(gathered.files), tuple(gathered.ignored)
+    )
 
 
 def _of_section(values: Mapping[str, Any], section: str) -> Iterator[tuple[str, Any]]:
