@@ -23,6 +23,7 @@ VIEWS = {
     "days": "/days",
     "months": "/months",
     "interfaces": "/interfaces",
+    "plans": "/plans",
 }
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
 

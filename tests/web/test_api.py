@@ -51,6 +51,29 @@ def said(ledger, *arguments):
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
+PLANS = """
+[[plan]]
+name = "home"
+cap = "1 MB"
+exclude_lan = true
+free_hours = ["01:00-06:30"]
+roll_over = 2
+
+[[plan]]
+name = "lte"
+cap = "1 GB"
+interfaces = ["wwan*"]
+"""
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory):
+    """A configuration with two plans, of one of which nothing is recorded."""
+    file = tmp_path_factory.mktemp("config") / "config.toml"
+    file.write_text(PLANS)
+    return file
+
+
 @pytest.mark.parametrize(
     ("question", "command"),
     [
@@ -86,6 +109,34 @@ def test_the_summary_is_that_of_the_bare_command(server, ledger):
         for row in one["rows"]:
             del row["end"]  # now
     assert answer == expected
+
+
+def test_plans_are_those_that_the_command_line_shows(serve, ledger, plans):
+    server = serve(ledger, "--config", str(plans))
+    past = server.json("plans?tz=UTC&cycle=-1&cycles=240")
+    options = ["--tz", "UTC", "--config", str(plans)]
+    shown = said(ledger, "plan", "show", "--cycle", "-1", "--cycles", "240", *options)
+    assert past.pop("now") <= shown.pop("now")
+    assert past == shown
+    assert past["rows"][-1]["start"] == "2026-03-01T00:00:00+00:00"
+    assert past["rows"][-1]["lan_bytes"] == (72 - 3 * 6) * 600
+    assert [one["name"] for one in past["missing"]] == ["lte"]
+    present = server.json("plans?plan=home&tz=UTC")["rows"]
+    assert [(row["plan"], row["rolled_over_bytes"]) for row in present] == [("home", 2_000_000)]
+    assert set(present[0]) == set(past["rows"][0])
+
+
+def test_plans_that_are_not_there_are_not_found(serve, server, ledger, plans):
+    assert server.json("plans", 404)["error"] == {
+        "kind": "no-data",
+        "message": "no plan is configured",
+        "hint": 'add one: netusage plan add NAME --cap "100 GB"',
+    }
+    server = serve(ledger, "--config", str(plans))
+    assert server.json("plans?plan=hom", 400)["error"]["hint"] == "did you mean 'home'?"
+    assert "wwan*" in server.json("plans?plan=lte", 404)["error"]["message"]
+    assert "the first is" in server.json("plans?plan=home&cycle=-9999", 404)["error"]["message"]
+    assert server.json("plans?cycle=1", 400)["error"]["hint"] == "use -10000 to 0"
 
 
 def test_a_download_is_what_the_command_line_writes_as_csv(server, ledger):
@@ -297,5 +348,6 @@ def test_the_description_names_every_question(server):
         "/interfaces",
         "/reconcile",
         "/summary",
+        "/plans",
         "/away",
     }

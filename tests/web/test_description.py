@@ -17,6 +17,8 @@ sensible = st.none() | st.fixed_dictionaries(
         "until": st.sampled_from(["2026-03-11", "now", f"@{START_S + 7200}", "2026-03-10T08:00Z", "2030"]),
         "tz": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Apia"]),
         "interface": st.sampled_from(["eth0", "*", "e*", "wlan0"]),
+        "plan": st.just("eth0"),
+        "cycle": st.integers(-12, 0).map(str),
     }
 )
 pytestmark = pytest.mark.system
@@ -34,7 +36,9 @@ def api(serve, tmp_path_factory):
                 Part(at_s, eth0, Who("application", "web", "/w", "eva"), 3, 6, 4), Counters(900, 90, 9, 1)
             )
         ledger.commit(START_S + 48 * 3600)
-    server = serve(path)
+    config = path.with_name("config.toml")
+    config.write_text("[[plan]]\nname = 'eth0'\ncap = '1 GB'\nexclude_lan = true\nroll_over = 1\n")
+    server = serve(path, NETUSAGE_CONFIG=str(config))
     return schemathesis.openapi.from_url(f"{server.address}/api/v1/openapi.json").exclude(path="/events")
 
 
@@ -52,6 +56,7 @@ def api(serve, tmp_path_factory):
         "/interfaces",
         "/reconcile",
         "/summary",
+        "/plans",
         "/away",
     ],
 )

@@ -12,9 +12,10 @@ from netusage.cli.context import Invocation, pass_invocation
 if TYPE_CHECKING:
     from netusage.plot.contents import Contents, Panel
     from netusage.reports.usage import Question
+    from netusage.settings.schema import PlanSettings, Settings
 
 PERIODS = ("minute", "5min", "hour", "day", "week", "month", "year")
-PANELS = ("timeline", "days", "heatmap", "applications")
+PANELS = ("timeline", "days", "heatmap", "applications", "plan")
 FORMATS = ("png", "svg", "pdf")
 _SIZE = re.compile(r"([0-9]{1,6})[xX\N{MULTIPLICATION SIGN}]([0-9]{1,6})", re.ASCII)
 _SMALLEST, _LARGEST = (640, 360), (8000, 8000)
@@ -27,6 +28,7 @@ _SMALLEST, _LARGEST = (640, 360), (8000, 8000)
         ("netusage plot hour --since yesterday -o usage.svg", "hour by hour, to be scaled at will"),
         ("netusage plot month --panel timeline -o usage.pdf", "the months and nothing else, for print"),
         ("netusage plot hour --since 14d --panel heatmap -o usage.png", "which hours are busy"),
+        ("netusage plot day --panel plan -o plan.png", "a data plan: used, and what will be"),
     ],
 )
 @click.argument("period", type=click.Choice(PERIODS))
@@ -43,6 +45,9 @@ _SMALLEST, _LARGEST = (640, 360), (8000, 8000)
     metavar="GLOB",
     multiple=True,
     help="Only interfaces of such a name, together, as in eth0 or 'wl*'; may be repeated.",
+)
+@click.option(
+    "--plan", "plan_name", metavar="NAME", help="Of which data plan the panel is; without it the first."
 )
 @click.option("--since", metavar="WHEN", help="From when: 2026-11-20, 7d, today, 2026-11-20T13:00 ...")
 @click.option("--until", metavar="WHEN", help="Until when, likewise; a day or month named here is included.")
@@ -63,6 +68,7 @@ _SMALLEST, _LARGEST = (640, 360), (8000, 8000)
 )
 @options.setting_option("--week-start", key="report.week_start", help="Day on which a week begins.")
 @options.file_option
+@options.host_option
 @options.ledger_options
 @options.unit_options
 @options.zone_option
@@ -72,6 +78,7 @@ def command(  # noqa: PLR0917  # click passes them by name
     period: str,
     chosen: tuple[str, ...],
     interfaces: tuple[str, ...],
+    plan_name: str | None,
     since: str | None,
     until: str | None,
     limit: int | None,
@@ -112,11 +119,14 @@ def command(  # noqa: PLR0917  # click passes them by name
         packets=False,
     )
     panels = tuple(map(Panel, chosen)) or usual_panels(question.kind)
+    if plan_name is not None and Panel.PLAN not in panels:
+        panels += (Panel.PLAN,)
+    plan = _plan(settings, plan_name) if Panel.PLAN in panels else None
     loading.load()
     from netusage.plot.picture import draw
     from netusage.plot.style import THEMES, Style
 
-    contents = _ask(inv, question, panels)
+    contents = _ask(inv, question, panels, plan)
     style = Style(
         THEMES[theme],
         wide,
@@ -130,7 +140,21 @@ def command(  # noqa: PLR0917  # click passes them by name
         out.buffer.write(picture)
 
 
-def _ask(inv: Invocation, question: "Question", panels: "tuple[Panel, ...]") -> "Contents":
+def _plan(settings: "Settings", name: str | None) -> "PlanSettings":
+    """The data plan of that name, or the first one.
+
+    Raises:
+        NoDataError: no plan is configured.
+        UsageError: there is none of that name.
+    """
+    from netusage.reports import plans
+
+    return plans.chosen(settings.plan, () if name is None else (name,))[0]
+
+
+def _ask(
+    inv: Invocation, question: "Question", panels: "tuple[Panel, ...]", plan: "PlanSettings | None"
+) -> "Contents":
     import sys
 
     from netusage.ledger.reader import LedgerReader
@@ -138,9 +162,9 @@ def _ask(inv: Invocation, question: "Question", panels: "tuple[Panel, ...]") -> 
     from netusage.render.progress import progress
 
     path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
+    with LedgerReader(path, inv.host) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
         reader.on_progress(lambda: advance(0))
-        return gather(reader, question, panels)
+        return gather(reader, question, panels, plan)
 
 
 def _format_of(file: Path | None) -> str:

@@ -15,7 +15,9 @@ from netusage.periods import PeriodKind
 from netusage.render.documents import tiers
 from netusage.reports.applications import Row, applications, whole_quarters
 from netusage.reports.coverage import Stretch, union
+from netusage.reports.plans import Answer, outlook, standing
 from netusage.reports.usage import Question, ReportKind, UsageReport, report
+from netusage.settings.schema import PlanSettings
 
 _SHORTER_THAN_DAYS = (ReportKind.MINUTE, ReportKind.FIVE_MINUTES, ReportKind.HOUR)
 _LATE_S = 60  # what has not been committed yet is no gap
@@ -28,6 +30,7 @@ class Panel(StrEnum):
     DAYS = "days"
     HEATMAP = "heatmap"
     APPLICATIONS = "applications"
+    PLAN = "plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Contents:
     tiers: how applications were told apart.
     unwatched: when nothing was read, between the beginning of the record and the present.
     lossy: declared gaps that may have lost bytes.
+    plan: how a data plan stands in its present cycle, when a panel shows one.
     """
 
     question: Question
@@ -71,6 +75,7 @@ class Contents:
     tiers: list[str]
     unwatched: list[Stretch]
     lossy: list[Stretch]
+    plan: Answer | None = None
 
 
 def usual_panels(kind: ReportKind) -> tuple[Panel, ...]:
@@ -80,12 +85,14 @@ def usual_panels(kind: ReportKind) -> tuple[Panel, ...]:
     return (Panel.TIMELINE, Panel.HEATMAP, Panel.APPLICATIONS)
 
 
-def gather(reader: LedgerReader, question: Question, panels: Collection[Panel]) -> Contents:
-    """Ask for everything that some panels show.
+def gather(
+    reader: LedgerReader, question: Question, panels: Collection[Panel], plan: PlanSettings | None = None
+) -> Contents:
+    """Ask for everything that some panels show; `plan` is the one whose panel is among them.
 
     Raises:
         UsageError: the question makes no sense.
-        NoDataError: nothing is recorded for it; of applications, when they are all that is asked for.
+        NoDataError: nothing is recorded for it, or for the plan; of applications, when they are all that is asked for.
     """
     answer = report(reader, question)
     if not answer.rows:
@@ -113,6 +120,7 @@ def gather(reader: LedgerReader, question: Question, panels: Collection[Panel]) 
         tiers(reader, answer.start_s, answer.end_s) if Panel.APPLICATIONS in panels else [],
         _unwatched(reader, answer),
         _lossy(reader, answer, interfaces),
+        _plan(reader, question, plan) if plan is not None and Panel.PLAN in panels else None,
     )
 
 
@@ -139,6 +147,12 @@ def _applications(reader: LedgerReader, answer: UsageReport, *, is_all: bool) ->
     if is_all and not found:
         raise NoDataError("no application had anything in the time asked for", hint="see: netusage apps")
     return found or None
+
+
+def _plan(reader: LedgerReader, question: Question, plan: PlanSettings) -> Answer:
+    zone, overrides = question.zone, question.overrides
+    stands = standing(reader, plan, question.now_s, zone, overrides)
+    return Answer(stands, outlook(reader, plan, stands, zone, overrides))
 
 
 def _unwatched(reader: LedgerReader, answer: UsageReport) -> list[Stretch]:

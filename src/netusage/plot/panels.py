@@ -20,9 +20,11 @@ from netusage.plot.style import Style, blend, heat
 from netusage.plot.ticks import WEEKDAYS, byte_ticks, short_bytes, time_ticks
 from netusage.render.columns import Column
 from netusage.render.context import RenderContext
+from netusage.render.plan_documents import used_by_day
 from netusage.render.values import human
 from netusage.reports.applications import Row
 from netusage.reports.coverage import Stretch, length
+from netusage.reports.plans import Standing
 from netusage.units import Units, format_bytes
 
 PER = {
@@ -421,3 +423,68 @@ def _amounts(rows: Sequence[Row], units: Units) -> list[str]:
         f"{format_bytes(row.counters.rx_bytes + row.counters.tx_bytes, units)} · {share}"
         for row, share in zip(rows, shares, strict=True)
     ]
+
+
+# ---- A data plan ------------------------------------------------------------------------------------------------
+
+
+def plan(place: Place, contents: Contents, style: Style) -> None:
+    """What was used by the end of each day, and what will be: the middle, in a band of what is likely; and the limit."""
+    assert contents.plan is not None, "asked for with the panel"
+    stands, outlook = contents.plan
+    axes, theme = place.axes, style.theme
+    now_s = min(stands.now_s, stands.end_s)
+    past = [(float(stands.start_s), float(stands.already_used_bytes))]
+    past += [(float(min(end_s, now_s)), float(used)) for end_s, used in _used(stands)]
+    steps = outlook.steps if outlook is not None else ()
+    high = [stands.used_bytes, *(step.high if step.high is not None else step.middle for step in steps)]
+    top = max(stands.limit_bytes, stands.used_bytes, *high)
+    axes.set_xlim(stands.start_s, stands.end_s)
+    axes.set_ylim(0, top * 1.06)
+
+    shown = [Patch(facecolor=theme.received, label="used")]
+    used = [*past, (past[-1][0], 0.0), (past[0][0], 0.0)]
+    axes.add_collection(
+        PolyCollection([used], facecolors=theme.received, linewidths=0, gid=_gid(axes, "used"))
+    )
+    if steps:
+        times = [now_s, *(step.at_s for step in steps)]
+        if steps[-1].low is not None:
+            low = [stands.used_bytes, *(step.low or 0 for step in steps)]
+            band = [*zip(times, high, strict=True), *reversed(list(zip(times, low, strict=True)))]
+            pale = blend(theme.received, theme.ground, 0.7)
+            axes.add_collection(
+                PolyCollection([band], facecolors=pale, linewidths=0, gid=_gid(axes, "possible"))
+            )
+            shown.append(Patch(facecolor=pale, label="in four of five cases"))
+        middle = [stands.used_bytes, *(step.middle for step in steps)]
+        axes.plot(times, middle, color=theme.received, linewidth=style.hair * 1.5, gid=_gid(axes, "expected"))
+    axes.axhline(stands.limit_bytes, color=theme.sent, linewidth=style.hair * 1.5, gid=_gid(axes, "limit"))
+    shown.append(Patch(facecolor=theme.sent, label=format_bytes(stands.limit_bytes, style.units)))
+
+    ticks = byte_ticks(0, top, style.units, int(place.high / (3.2 * style.em)))
+    axes.set_yticks(ticks, [short_bytes(n, style.units) for n in ticks])
+    axes.grid(axis="y")
+    starts = [datetime.fromtimestamp(day.start_s, contents.question.zone) for day in stands.days]
+    room = int(place.wide / (5.6 * style.em))
+    marks = time_ticks(starts, PeriodKind.DAY, room, contents.question.week_start)
+    middles = [(stands.days[n].start_s + stands.days[n].end_s) / 2 for n, _ in marks]
+    axes.set_xticks(middles, [text for _, text in marks])
+    _legend(axes, shown, style)
+
+
+def _used(stands: Standing) -> list[tuple[int, int]]:
+    """The end of each day that has begun, and what was used by then."""
+    ends = {day.start_s: day.end_s for day in stands.days}
+    return [(ends[start_s], used) for start_s, used in used_by_day(stands)]
+
+
+def plan_heading(contents: Contents, style: Style) -> str:
+    """What is said over it."""
+    assert contents.plan is not None, "asked for with the panel"
+    stands, outlook = contents.plan
+    used, limit = (format_bytes(n, style.units) for n in (stands.used_bytes, stands.limit_bytes))
+    text = f"Plan {stands.name}: {used} of {limit}"
+    return (
+        f"{text}, {format_bytes(outlook.used_bytes, style.units)} expected" if outlook is not None else text
+    )

@@ -20,7 +20,7 @@ FORMATS = ("png", "svg", "pdf")
 _CLOCK = (PeriodKind.MINUTE, PeriodKind.FIVE_MINUTES, PeriodKind.HOUR)
 _LEAST_EM = 5  # the height of a panel in which something can be seen
 # what is over and below a panel, in em
-_OVER, _BELOW = 2.2, {Panel.TIMELINE: 3.0, Panel.DAYS: 3.0, Panel.HEATMAP: 3.0, Panel.APPLICATIONS: 0.8}
+_OVER, _BELOW = 2.2, dict.fromkeys(Panel, 3.0) | {Panel.APPLICATIONS: 0.8}
 _HEAD, _FOOT, _SIDE = 6.2, 2.2, 1.6
 _AXIS = 5.4  # for the numbers at the left
 _BETWEEN = 2.5  # panels side by side
@@ -36,6 +36,8 @@ def draw(contents: Contents, panels: Sequence[Panel], style: Style, file_format:
     chosen = [panel for panel in Panel if panel in panels]
     if contents.applications is None and Panel.APPLICATIONS in chosen:
         chosen.remove(Panel.APPLICATIONS)
+    if contents.plan is None and Panel.PLAN in chosen:
+        chosen.remove(Panel.PLAN)
     if contents.bars.kind is PeriodKind.DAY and {Panel.TIMELINE, Panel.DAYS} <= set(chosen):
         chosen.remove(Panel.DAYS)  # it is the same
     with drawing(style):
@@ -156,6 +158,7 @@ def _boxes(contents: Contents, chosen: Sequence[Panel], style: Style) -> list[tu
         Panel.DAYS: 2.0,
         Panel.HEATMAP: 1.3 if strips == 1 else 3.0,
         Panel.APPLICATIONS: 2.0,
+        Panel.PLAN: 2.0,
     }
     rows = [[panel] for panel in chosen]
     if (
@@ -218,6 +221,9 @@ def _panel(place: drawn.Place, panel: Panel, contents: Contents, style: Style) -
             drawn.applications(place, contents, style)
             if bars.kind in (PeriodKind.MINUTE, PeriodKind.FIVE_MINUTES):
                 heading += ", in whole quarters of an hour"
+        case Panel.PLAN:
+            drawn.plan(place, contents, style)
+            heading = style.fit(drawn.plan_heading(contents, style), place.wide * 0.6, bold=True)
     drawn.heading(place, heading, style)
 
 

@@ -12,12 +12,13 @@ from starlette.routing import Route
 from netusage.errors import NetusageError, UsageError
 from netusage.model import QUARTER_S, US
 from netusage.periods import isoformat
-from netusage.render import documents
+from netusage.render import documents, plan_documents
 from netusage.render.columns import Column
 from netusage.render.documents import About, Document
 from netusage.reports.applications import applications, by_period, reconcile, whole_quarters
 from netusage.reports.breakdown import Breakdown, Known, away, breakdown, known
 from netusage.reports.interfaces import interfaces
+from netusage.reports.plans import answers, chosen
 from netusage.reports.summary import summary
 from netusage.reports.timeline import NAMES, Span, Timeline, timeline
 from netusage.reports.usage import ReportKind, asked_periods, report
@@ -118,6 +119,12 @@ class Api:
             ),
             Endpoint(
                 "/summary", "Today, this month, since boot, all time.", [q.ZONE, q.FORMAT], self._summary
+            ),
+            Endpoint(
+                "/plans",
+                "As netusage plan show: what is used and left of data plans, and what will be.",
+                [q.ZONE, _PLAN, _CYCLE, _CYCLES, q.FORMAT],
+                self._plans,
             ),
             Endpoint(
                 "/away", "What was used since a moment, and what is new.", [_AWAY_SINCE, q.ZONE], self._away
@@ -342,6 +349,25 @@ class Api:
 
         return await self._document(request, asking, find, "summary")
 
+    async def _plans(self, request: Request) -> Response:
+        asking = self._asking(request, "/plans")
+        settings = self._settings
+        asked_plans = chosen(settings.plan, asking.all(_PLAN))
+
+        def find(asked: Asked) -> Document:
+            found, missing = answers(
+                asked.reader,
+                asked_plans,
+                asked.now_s,
+                asking.zone,
+                settings.interfaces,
+                back=-asking.number(_CYCLE, 0),
+                count=asking.number(_CYCLES, 1),
+            )
+            return plan_documents.plans(found, missing, asked.now_s, asking.zone, asked.reader.path)
+
+        return await self._document(request, asking, find, "plans")
+
     # Answers -----------------------------------------------------------------------------------------------------
 
     async def _document(
@@ -377,6 +403,22 @@ class Api:
 
 _APPLICATION = Parameter(
     "application", "Only of these.", {"type": "string", "minLength": 1, "maxLength": 500}, True
+)
+_PLAN = Parameter(
+    "plan",
+    "Names of plans; without it all of them.",
+    {"type": "string", "minLength": 1, "maxLength": 500},
+    True,
+)
+_CYCLE = Parameter(
+    "cycle",
+    "0 is the present cycle, -1 the one before.",
+    {"type": "integer", "minimum": -10_000, "maximum": 0, "default": 0},
+)
+_CYCLES = Parameter(
+    "cycles",
+    "How many, that one and those before it.",
+    {"type": "integer", "minimum": 1, "maximum": 240, "default": 1},
 )
 _AWAY_SINCE = q.SINCE._replace(schema={**q.SINCE.schema, "x-required": True})
 

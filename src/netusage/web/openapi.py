@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from netusage import __version__
 from netusage.reports.applications import DIMENSIONS
 from netusage.reports.breakdown import SHOWN
+from netusage.reports.forecast import LINEAR, WEEKDAY_HOURS
 from netusage.reports.timeline import Width
 from netusage.reports.usage import ReportKind
 from netusage.web.answers import encode
@@ -21,6 +22,7 @@ _TEXT: Schema = {"type": "string"}
 _WHOLE: Schema = {"type": "integer"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _SHARE: Schema = {"type": ["number", "null"]}
+_WHOLE_OR_NULL: Schema = {"type": ["integer", "null"]}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 _WHOLES: Schema = {"type": "array", "items": _WHOLE}
 _BYTES: Schema = {"rx_bytes": _WHOLE, "tx_bytes": _WHOLE}
@@ -138,6 +140,11 @@ _BREAKDOWN = _object(
         "others": _object(dict.fromkeys(SHOWN, _object({"count": _WHOLE, "both": _WHOLE, "share": _SHARE}))),
     }
 )
+_PLAN_BYTES = (
+    *("cap_bytes", "rolled_over_bytes", "limit_bytes", "used_bytes", "left_bytes", "pace_bytes"),
+    *("counted_bytes", "free_bytes", "lan_bytes", "zero_rated_bytes", "already_used_bytes"),
+    *("estimated_bytes", "unknown_bytes"),
+)
 _WORDS: Schema = {name: {"type": ["string", "null"]} for name in DIMENSIONS}
 _ANSWERS: dict[str, Schema] = {
     "/now": _NOW,
@@ -231,6 +238,42 @@ _ANSWERS: dict[str, Schema] = {
         ledger=_TEXT,
         recorder=_object(_RECORDER),
         gaps=_list(_object({"period": _TEXT, "count": _WHOLE, "lossy": _WHOLE, "microseconds": _WHOLE})),
+    ),
+    "/plans": _table(
+        {
+            "plan": _TEXT,
+            "start": _TIME,
+            "end": _TIME,
+            "direction": {"enum": ["both", "rx", "tx"]},
+            **dict.fromkeys(_PLAN_BYTES, _WHOLE),
+            "share": {"type": "number"},
+            "elapsed_share": {"type": "number"},
+            "days_left": _WHOLE,
+            "allowance_bytes": _WHOLE_OR_NULL,
+            "record_start": _TIME,
+            "thresholds": _WHOLES,
+            "reached": _WHOLES,
+            "forecast_method": {"enum": [WEEKDAY_HOURS, LINEAR, None]},
+            "forecast_days": _WHOLE_OR_NULL,
+            "forecast_bytes": _WHOLE_OR_NULL,
+            "forecast_low_bytes": _WHOLE_OR_NULL,
+            "forecast_high_bytes": _WHOLE_OR_NULL,
+            **dict.fromkeys(("exhausted", "exhausted_earliest", "exhausted_latest"), _or_null(_TIME)),
+            "days": _list(_object({"start": _TIME, "used_bytes": _WHOLE})),
+            "ahead": _list(
+                _object(
+                    {
+                        "end": _TIME,
+                        "used_bytes": _WHOLE,
+                        "low_bytes": _WHOLE_OR_NULL,
+                        "high_bytes": _WHOLE_OR_NULL,
+                    }
+                )
+            ),
+        },
+        now=_TIME,
+        missing=_list(_object({"name": _TEXT, "reason": _TEXT})),
+        ledger=_TEXT,
     ),
     "/away": _object(
         {

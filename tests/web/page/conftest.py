@@ -6,12 +6,32 @@ import pytest
 from support import browser as chromium
 from support.process import Process
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+# of a machine that has about 9 GB a day: one that will do, and one that is used up
+PLANS = """
+[[plan]]
+name = "home"
+cap = "1 TB"
+day = 15
+free_hours = ["01:00-06:00"]
+roll_over = 1
+
+[[plan]]
+name = "<i>small</i>"
+cap = "1 GB"
+cycle = "week"
+exclude_lan = true
+
+[[plan]]
+name = "lte"
+cap = "5 GB"
+interfaces = ["wwan*"]
+"""
 
 
 @pytest.fixture(scope="module")
 def browser():
     """Chromium; while playwright runs, nobody else in this process can run an event loop."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
     if chromium.executable() is None:
         pytest.skip("needs the system's chromium, or NETUSAGE_CHROMIUM")
     with sync_api.sync_playwright() as playwright:
@@ -43,8 +63,11 @@ def servers(tmp_path_factory, books):
 
     def address(name):
         if name not in addresses:
+            home = tmp_path_factory.mktemp(f"web-{name}")
+            config = home / "config.toml"
+            config.write_text(PLANS)
             process, addresses[name] = chromium.server(
-                Process, tmp_path_factory.mktemp(f"web-{name}"), books(name)
+                Process, home, books(name), NETUSAGE_CONFIG=str(config)
             )
             started.append(process)
         return addresses[name]

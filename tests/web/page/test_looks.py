@@ -41,7 +41,7 @@ def test_a_view_fits_and_is_accessible(visit, view):
 
 
 @pytest.mark.parametrize("book", ["none", "empty"])
-@pytest.mark.parametrize("view", ["timeline", "applications", "days", "months", "interfaces"])
+@pytest.mark.parametrize("view", ["timeline", "applications", "days", "months", "interfaces", "plans"])
 def test_where_nothing_is_recorded_a_view_says_what_to_do(visit, book, view):
     seen = visit(book, chromium.VIEWS[view], size=chromium.NARROW)
     trouble = seen.page.locator("main .trouble")

@@ -2,6 +2,7 @@
 
 import { Present, applicationPath, get, h, link, sentence, visible } from './api.js';
 import * as f from './format.js';
+import { Plans } from './plans.js';
 import { Timeline } from './timeline.js';
 import { Application, Applications, Days, Interfaces, Months } from './views.js';
 
@@ -28,7 +29,7 @@ class Home {
   close() { this.timeline.close(); }
 }
 
-const VIEWS = { '/': Home, '/applications': Applications, '/days': Days, '/months': Months, '/interfaces': Interfaces };
+const VIEWS = { '/': Home, '/applications': Applications, '/days': Days, '/months': Months, '/interfaces': Interfaces, '/plans': Plans };
 
 function make(page, path) {
   const name = /^\/applications\/(.+)$/.exec(path)?.[1];

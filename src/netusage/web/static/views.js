@@ -8,7 +8,7 @@ const ROWS = 200;
 const STRETCHES = [['today', 'Today'], ['7d', '7 days'], ['30d', '30 days'], ['1y', '1 year'], ['all', 'All time']];
 
 // what all views have in common: questions that end when the view does, and errors in words
-class View {
+export class View {
   constructor(page) {
     this.page = page;
     this.body = h('div', {});
@@ -31,10 +31,14 @@ class View {
       f.setZone(found[0].timezone);
       await show(...found);
     } catch (error) {
-      if (error.name !== 'AbortError') this.body.replaceChildren(trouble(error));
+      if (error.name !== 'AbortError') this.body.replaceChildren(this.wrong(error));
     } finally {
       if (!signal.aborted) this.element.removeAttribute('aria-busy');
     }
+  }
+
+  wrong(error) {
+    return trouble(error);
   }
 
   // a stretch that the address names: parameters of the API
@@ -63,7 +67,7 @@ class View {
   }
 }
 
-const downloads = (path, params) => h('details', { class: 'menu' }, h('summary', {}, 'Download'), h('div', { class: 'popup' },
+export const downloads = (path, params) => h('details', { class: 'menu' }, h('summary', {}, 'Download'), h('div', { class: 'popup' },
   ['csv', 'json'].map((format) => h('a', { href: address(path, { ...params, format }), download: `netusage-${path.replace('/', '-')}.${format}` }, format.toUpperCase()))));
 
 // ---- Tables that are sorted by a click on a heading, and narrowed by words ----------------------------------------

@@ -1,0 +1,244 @@
+"""What counts towards a plan: each byte is taken off once, and what is not known counts."""
+
+import random
+from datetime import UTC, datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from support.ledgers import DAY_S, START_S, writing
+
+from netusage.errors import NoDataError
+from netusage.ledger.batch import Part
+from netusage.ledger.reader import LedgerReader
+from netusage.model import QUARTER_S, US, Counters, Who
+from netusage.reports.plan_accounts import accounts, free_stretches
+from netusage.settings.schema import InterfaceSettings, PlanSettings
+
+BERLIN = ZoneInfo("Europe/Berlin")
+WEB, VIDEO = Who("application", "web", "/srv/web"), Who("application", "video", "/opt/video/run")
+KERNEL = Who("kernel")
+HOURS = [START_S, START_S + 3600, START_S + 7200]
+
+
+def plan(**given):
+    return PlanSettings("home", "1 GB", **given)
+
+
+def told(path, given, edges=HOURS, zone=UTC):
+    """The accounts, as (counted, free, lan, zero-rated, estimated, unknown, used)."""
+    with LedgerReader(str(path)) as reader:
+        found = accounts(reader, given, edges, zone, InterfaceSettings())
+    assert [one.start_s for one in found] == list(edges[:-1])
+    assert [one.end_s for one in found] == list(edges[1:])
+    return [(*one[2:], one.used) for one in found]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """One that two interfaces of the total, and one beside it, are written to; closed at the end."""
+    with writing(tmp_path / "ledger.db") as found:
+        yield found
+
+
+def test_the_total_counts_in_the_direction_of_the_plan(ledger):
+    eth0, tun0 = ledger.interface("eth0"), ledger.interface("tun0", "tun", counted=False)
+    ledger.count(eth0, START_S + 60, 1000, 100)
+    ledger.count(eth0, START_S + 3600, 7, 3)
+    ledger.count(tun0, START_S, 900, 90)
+    ledger.commit(START_S + 7200)
+    assert told(ledger.path, plan()) == [(1100, 0, 0, 0, 0, 0, 1100), (10, 0, 0, 0, 0, 0, 10)]
+    assert [one[0] for one in told(ledger.path, plan(direction="rx"))] == [1000, 7]
+    assert [one[0] for one in told(ledger.path, plan(direction="tx"))] == [100, 3]
+    assert [one[0] for one in told(ledger.path, plan(interfaces=("tun*", "wwan0")))] == [990, 0]
+
+
+def test_interfaces_that_were_never_seen_are_no_data(ledger):
+    ledger.interface("eth0")
+    ledger.commit(START_S + 60)
+    with pytest.raises(NoDataError, match="plan 'home': wwan\\* has not been recorded"):
+        told(ledger.path, plan(interfaces=("wwan*",)))
+
+
+def test_free_hours_are_taken_off_to_the_minute(ledger):
+    eth0 = ledger.interface("eth0")
+    for minute in range(60):
+        ledger.count(eth0, START_S + 60 * minute, 1 << minute if minute < 32 else 0, 0)
+    ledger.commit(START_S + 7200)
+    first, _ = told(ledger.path, plan(free_hours=("00:05-00:17", "00:10-00:21")))
+    free = sum(1 << minute for minute in range(5, 21))
+    assert first == (2**32 - 1, free, 0, 0, 0, 0, 2**32 - 1 - free)
+
+
+def test_bytes_whose_time_is_estimated_are_split_and_told(ledger):
+    eth0 = ledger.interface("eth0")
+    ledger.commit(START_S + 60)
+    ledger.span(eth0, START_S * US, (START_S + 7200) * US, 7200, 0)
+    ledger.commit(START_S + 7200)
+    assert told(ledger.path, plan(free_hours=("00:30-01:00",))) == [
+        (3600, 1800, 0, 0, 1800, 0, 1800),
+        (3600, 0, 0, 0, 3600, 0, 3600),
+    ]
+
+
+def test_the_local_network_and_zero_rated_applications_are_taken_off_once(ledger):
+    eth0 = ledger.interface("eth0")
+    ledger.count(eth0, START_S, 10_000, 1_000)
+    for who, scope, counters in (
+        (WEB, 3, (5_000, 500)),
+        (WEB, 1, (1_000, 100)),
+        (WEB, 2, (10, 1)),
+        (VIDEO, 3, (2_000, 200)),
+        (VIDEO, 1, (700, 70)),
+        (KERNEL, 3, (50, 5)),
+    ):
+        ledger.share(Part(START_S, eth0, who, scope, 6, 4), Counters(*counters))
+    ledger.commit(START_S + 7200)
+    unknown = 11_000 - 5_500 - 1_100 - 11 - 2_200 - 770 - 55
+    whole = (11_000, 0)
+    first = {
+        name: told(ledger.path, plan(**given))[0]
+        for name, given in {
+            "lan": {"exclude_lan": True},
+            "zero": {"zero_rated": ("vid*",)},
+            "path": {"zero_rated": ("/opt/video/*",)},
+            "both": {"exclude_lan": True, "zero_rated": ("vid*",)},
+            "none": {},
+        }.items()
+    }
+    assert first["lan"] == (*whole, 1_881, 0, 0, unknown, 9_119)
+    assert first["zero"] == first["path"] == (*whole, 0, 2_970, 0, unknown, 8_030)
+    assert first["both"] == (*whole, 1_881, 2_200, 0, unknown, 6_919)
+    assert first["none"] == (*whole, 0, 0, 0, 0, 11_000)
+
+
+def test_what_is_left_out_in_free_hours_is_not_taken_off_again(ledger):
+    eth0 = ledger.interface("eth0")
+    for quarter, given in enumerate(((1_000, 400), (2_000, 800), (3_000, 1_200))):
+        at_s = START_S + quarter * QUARTER_S
+        counted, lan = given
+        ledger.count(eth0, at_s, counted // 4, 0)
+        ledger.count(eth0, at_s + 600, counted - counted // 4, 0)
+        ledger.share(Part(at_s, eth0, WEB, 1, 6, 4), Counters(lan))
+    ledger.commit(START_S + 7200)
+    # the first quarter is free, and of the second one what came in its first ten minutes: a quarter of its bytes
+    (first, _) = told(ledger.path, plan(exclude_lan=True, free_hours=("00:00-00:25",)))
+    free, lan = 1_000 + 500, 600 + 1_200
+    assert first == (6_000, free, lan, 0, 0, 900 + 1_800, 6_000 - free - lan)
+
+
+def test_what_two_sockets_were_given_is_not_left_out_twice(ledger):
+    eth0 = ledger.interface("eth0")
+    ledger.count(eth0, START_S, 1_000, 0)
+    for who, scope, number in ((WEB, 2, 600), (VIDEO, 2, 600), (WEB, 3, 400)):
+        ledger.share(Part(START_S, eth0, who, scope, 17, 4), Counters(number))
+    ledger.commit(START_S + 7200)
+    assert told(ledger.path, plan(exclude_lan=True))[0] == (1_000, 0, 600, 0, 0, 0, 400)
+    both = told(ledger.path, plan(exclude_lan=True, zero_rated=("web",)))[0]
+    assert both == (1_000, 0, 1_000, 0, 0, 0, 0)
+
+
+def test_applications_that_are_known_by_days_are_split_as_the_interface_was_used(tmp_path):
+    path = tmp_path / "ledger.db"
+    with writing(path, quarters_kept_s=2 * DAY_S) as ledger:
+        eth0 = ledger.interface("eth0")
+        for hour, number in ((0, 1_000), (12, 3_000)):
+            at_s = START_S + hour * 3600
+            ledger.count(eth0, at_s, number)
+            ledger.share(Part(at_s, eth0, WEB, 1, 6, 4), Counters(400))
+        for day in range(1, 8):
+            ledger.commit(START_S + day * DAY_S)
+    with LedgerReader(str(path)) as reader:
+        assert [row[-1] for row in reader.share_rows(0)] == [DAY_S]
+    edges = [START_S, START_S + DAY_S // 2, START_S + DAY_S, START_S + 2 * DAY_S]
+    found = told(path, plan(exclude_lan=True), edges)
+    assert [one[2] for one in found] == [200, 600, 0]
+    free = told(path, plan(exclude_lan=True, free_hours=("00:00-06:00",)), [edges[0], edges[2]])
+    assert free == [(4_000, 1_000, 600, 0, 0, 2_400, 2_400)]
+
+
+def test_where_minutes_are_not_kept_any_more_a_quarter_is_split_in_proportion_and_said_to_be(tmp_path):
+    path = tmp_path / "ledger.db"
+    with writing(path, minutes_kept_s=DAY_S) as ledger:
+        eth0 = ledger.interface("eth0")
+        ledger.count(eth0, START_S, 900)
+        ledger.count(eth0, START_S + QUARTER_S, 70)
+        ledger.share(Part(START_S, eth0, WEB, 1, 6, 4), Counters(300))
+        for day in range(1, 5):
+            ledger.commit(START_S + day * DAY_S)
+    with LedgerReader(str(path)) as reader:
+        assert reader.minutes_from_s >= START_S + 2 * QUARTER_S
+    # five minutes of the first quarter are free: a third of it
+    found = told(path, plan(exclude_lan=True, free_hours=("00:05-00:10",)))[0]
+    assert found == (970, 300, 200, 0, 600, 470, 470)
+
+
+@pytest.mark.parametrize("zone", [UTC, BERLIN, ZoneInfo("Australia/Lord_Howe")])
+def test_free_hours_are_those_that_the_local_clock_shows(zone):
+    """Against the clock itself, minute by minute, over both days of the year on which it is set."""
+    free = ((1 * 60 + 30, 2 * 60 + 20), (23 * 60, 45), (12 * 60, 24 * 60))
+
+    def is_free(at_s):
+        at = datetime.fromtimestamp(at_s, zone)
+        minute = at.hour * 60 + at.minute
+        return any(
+            low <= minute < high if low < high else minute >= low or minute < high for low, high in free
+        )
+
+    for day in (
+        datetime(2026, 3, 28, tzinfo=UTC),
+        datetime(2026, 10, 24, tzinfo=UTC),
+        datetime(2026, 4, 4, tzinfo=UTC),
+    ):
+        since_s = int(day.timestamp()) + 60 * 17
+        until_s = since_s + 2 * DAY_S
+        stretches = free_stretches(free, since_s, until_s, zone)
+        inside = {at_s for low, high in stretches for at_s in range(low, high, 60)}
+        assert inside == {at_s for at_s in range(since_s, until_s, 60) if is_free(at_s)}
+
+
+def test_no_free_hours_are_no_stretches():
+    assert free_stretches((), START_S, START_S + DAY_S, UTC) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_plan_adds_up_as_counted_by_hand(tmp_path, seed):
+    """Every minute and every share by itself, against the account of two days in any cut."""
+    dice = random.Random(seed)
+    zone = dice.choice([UTC, BERLIN])
+    path = tmp_path / "ledger.db"
+    minutes, lan = {}, {}
+    with writing(path) as ledger:
+        epochs = [ledger.interface("eth0"), ledger.interface("wlan0")]
+        for _ in range(300):
+            epoch, at_s = dice.randrange(2), START_S + 60 * dice.randrange(2 * 1440)
+            rx, tx = dice.randrange(10_000), dice.randrange(1_000)
+            ledger.count(epochs[epoch], at_s, rx, tx)
+            minutes[at_s] = minutes.get(at_s, 0) + rx
+            quarter_s = at_s // QUARTER_S * QUARTER_S
+            part = Part(quarter_s, epochs[epoch], WEB, 1, 6, 4)
+            lan[part] = lan.get(part, 0) + rx // 2
+        for part, number in lan.items():
+            ledger.share(part, Counters(number))
+        ledger.commit(START_S + 2 * DAY_S)
+    edges = sorted(
+        {START_S, START_S + 2 * DAY_S, *(START_S + QUARTER_S * dice.randrange(192) for _ in range(5))}
+    )
+    given = plan(direction="rx", exclude_lan=True, free_hours=("22:00-03:00", "12:15-13:45"))
+
+    def is_free(at_s):
+        at = datetime.fromtimestamp(at_s, zone)
+        clock = f"{at:%H:%M}"
+        return clock >= "22:00" or clock < "03:00" or "12:15" <= clock < "13:45"
+
+    found = told(path, given, edges, zone)
+    for (start_s, end_s), one in zip(pairwise(edges), found, strict=True):
+        inside = {at_s: number for at_s, number in minutes.items() if start_s <= at_s < end_s}
+        free = sum(number for at_s, number in inside.items() if is_free(at_s))
+        left_out = sum(
+            number
+            for part, number in lan.items()
+            if start_s <= part.start_s < end_s and not is_free(part.start_s)
+        )
+        counted = sum(inside.values())
+        assert one == (counted, free, left_out, 0, 0, counted - free - left_out, counted - free - left_out)
