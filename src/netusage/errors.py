@@ -103,3 +103,9 @@ class OutputError(NetusageError):
     """A file or directory that was asked for could not be written."""
 
     kind = "output"
+
+
+class InputError(NetusageError):
+    """A file that was to be read is not what it should be: says the place in it."""
+
+    kind = "input"

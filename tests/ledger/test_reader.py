@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.ledgers import DAY_S, START_S, naive_usage, writing
+from support.looking import examples
 
 from netusage.errors import LedgerCorruptError, LedgerError, LedgerNewerError, NoDataError
 from netusage.ledger.answers import NO_USAGE, Usage
@@ -181,7 +182,9 @@ def histories(draw):
 
 
 @given(histories())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_cut_of_time_gives_what_went_in_between_and_adds_up(tmp_path_factory, history):
     counted, spans, commits, edges, kept_s = history
     path = tmp_path_factory.mktemp("any") / "ledger.db"
@@ -366,6 +369,22 @@ def test_two_kinds_of_one_name_are_two_interfaces(path):
         ledger.commit(START_S + 60)
     with LedgerReader(str(path)) as reader:
         assert [(i.kind, i.totals.rx_bytes) for i in reader.interfaces()] == [("", 1), ("veth", 2)]
+
+
+def test_the_lives_of_an_interface_are_told_as_often_as_it_came_and_went(path):
+    with writing(path) as ledger:
+        ppp0 = ledger.interface("ppp0")
+        ledger.commit(START_S + 60)
+        ledger.end(ppp0)
+        ledger.commit(START_S + 120)
+        ledger.interface("ppp0")
+        ledger.commit(START_S + 180)
+    with LedgerReader(str(path)) as reader:
+        (number,) = ids_of(reader, "ppp0")
+        assert [tuple(life) for life in reader.lives()] == [
+            (number, START_S * 10**6, (START_S + 60) * 10**6),
+            (number, (START_S + 120) * 10**6, None),
+        ]
 
 
 def test_since_boot_is_what_the_epochs_of_that_boot_recorded(path):

@@ -34,8 +34,11 @@ NEWER_THAN_THE_THIRD = {
     "share",
     "application",
     "application_counter",
+    "application_total",
     "application_owner",
     "application_version",
+    "imported",
+    "host",
 }
 
 

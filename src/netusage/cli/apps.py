@@ -27,6 +27,7 @@ _SHOWN = ("application", "user", "unit", "container")
     "--versions", is_flag=True, help="The executables that were seen of each application, and when."
 )
 @options.share_options
+@options.host_option
 @options.ledger_options
 @options.output_options(*options.FORMATS)
 @options.unit_options
@@ -60,7 +61,7 @@ def command(
     period = options.asked_period(since, until, where)
     chosen = tuple(dict.fromkeys(by)) or _SHOWN
     path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path) as reader:
+    with LedgerReader(path, inv.host) as reader:
         rows = applications(reader, period, chosen, settings.interfaces, interfaces)
         told = documents.tiers(reader, *period)
     shown = {one for n, one in enumerate(chosen) if by or any(row.values[n] for row in rows)}
@@ -77,7 +78,7 @@ def _list_versions(inv: Invocation) -> None:
 
     where = zone(inv.settings.report.tz or None)
     path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path) as reader:
+    with LedgerReader(path, inv.host) as reader:
         seen = reader.versions()
     if not seen:
         raise NoDataError(

@@ -26,6 +26,7 @@ class Invocation:
         config_file: the file given with --config.
         format: the output format in force, as in "table"; "" for a command without formats.
         output_file: the file given with -o.
+        host: the merged ledger given with --host; "" for the ledger's own record.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
@@ -33,6 +34,7 @@ class Invocation:
         self.config_file: Path | None = None
         self.format = ""
         self.output_file: Path | None = None
+        self.host = ""
         self._environment = os.environ if environment is None else environment
         self._loaded: Loaded | None = None
 
@@ -76,6 +78,10 @@ class Invocation:
         from netusage.settings.paths import ledger_path
 
         return ledger_path(self.settings, for_reading=for_reading)
+
+    def envelope(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
+        """The envelope of a report, with the host that it is about where that is not this one."""
+        return {**envelope, **({"host": self.host} if self.host else {})}
 
     def output(self) -> AbstractContextManager[TextIO]:
         """The stream for the command's data: standard output, or the file of -o, written whole or not at all.

@@ -11,6 +11,7 @@ from netusage.cli.context import Invocation, pass_invocation
         ("netusage interfaces --format json", "the same for a program"),
     ],
 )
+@options.host_option
 @options.ledger_options
 @options.output_options(*options.FORMATS)
 @options.unit_options
@@ -31,6 +32,6 @@ def command(inv: Invocation) -> None:
     settings = inv.settings
     where = zone(settings.report.tz or None)
     path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path) as reader:
+    with LedgerReader(path, inv.host) as reader:
         rows = interfaces(reader, settings.interfaces)
     shares.write(inv, documents.interfaces(rows, where, path), (), where)

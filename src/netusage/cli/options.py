@@ -144,6 +144,22 @@ def ledger_options(function: F) -> F:
     return ledger(config_option(function))
 
 
+def host_option(function: F) -> F:
+    """--host, for commands that can ask the books of other machines in the ledger."""
+
+    def remember(ctx: click.Context, _param: click.Parameter, given: str | None) -> None:
+        if given is not None:
+            invocation_of(ctx).host = given
+
+    return click.option(
+        "--host",
+        metavar="NAME",
+        expose_value=False,
+        callback=remember,
+        help="A machine whose ledger was merged into this one (netusage hosts) instead of this one.",
+    )(function)
+
+
 def config_option(function: F) -> F:
     """--config alone, for commands that need no ledger."""
 

@@ -13,6 +13,7 @@ from netusage.cli.context import Invocation, pass_invocation
     ],
 )
 @options.share_options
+@options.host_option
 @options.ledger_options
 @options.output_options(*options.FORMATS)
 @options.unit_options
@@ -32,7 +33,7 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
     where = zone(settings.report.tz or None)
     period = options.asked_period(since, until, where)
     path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path) as reader:
+    with LedgerReader(path, inv.host) as reader:
         accounts = reconcile(reader, period, interfaces)
         told = documents.tiers(reader, *period)
     about = documents.About("reconcile", where, period, told, path, interfaces)

@@ -61,6 +61,7 @@ _WAYS = (("rx", "received"), ("tx", "sent"))
     "--billing-day", key="report.billing_day", metavar="N", help="Day on which a month begins."
 )
 @options.setting_option("--week-start", key="report.week_start", help="Day on which a week begins.")
+@options.host_option
 @options.ledger_options
 @options.output_options(*options.FORMATS)
 @options.unit_options
@@ -117,7 +118,10 @@ def command(  # noqa: PLR0917  # click passes them by name
         _report_applications(inv, question, _dimensions(by), path)
         return
     with _no_collections():
-        with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
+        with (
+            LedgerReader(path, inv.host) as reader,
+            progress("Reading the ledger", stream=sys.stderr) as advance,
+        ):
             reader.on_progress(lambda: advance(0))
             answer = report(reader, question)
             told = documents.tiers(reader, answer.start_s, answer.end_s)
@@ -184,7 +188,7 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
             "applications have no rates: they are recorded by quarters of an hour",
             hint="leave out --peak and --percentile, or tell apart interfaces",
         )
-    with LedgerReader(path) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
+    with LedgerReader(path, inv.host) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
         reader.on_progress(lambda: advance(0))
         answer = by_period(reader, question, by)
         told = documents.tiers(reader, answer.start_s, answer.end_s)
@@ -198,7 +202,9 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
     settings = inv.settings.report
     with inv.output() as out:
         context = detect(out, os.environ, units=settings.units, bits=settings.bits, zone=question.zone)
-        render(inv.format, columns, rows, envelope=document.envelope, context=context, stream=out)
+        render(
+            inv.format, columns, rows, envelope=inv.envelope(document.envelope), context=context, stream=out
+        )
         if answer.has_days and is_for_people:
             out.write("\nSome of it is known by days only, and stands where each day begins.\n")
         shares.write_tiers(told, inv.format, out)
@@ -220,7 +226,7 @@ def _write(inv: Invocation, answer: "UsageReport", path: str, told: Sequence[str
             shares.write_tiers(told, inv.format, out)
         else:
             envelope, columns, rows = documents.usage(answer, told, path)
-            render(inv.format, columns, rows, envelope=envelope, context=context, stream=out)
+            render(inv.format, columns, rows, envelope=inv.envelope(envelope), context=context, stream=out)
 
 
 # ---- For people -------------------------------------------------------------------------------------------------

@@ -43,5 +43,5 @@ def write(inv: "Invocation", document: "Document", told: Sequence[str], zone: tz
     settings = inv.settings.report
     with inv.output() as out:
         context = detect(out, os.environ, units=settings.units, bits=settings.bits, zone=zone)
-        render(inv.format, columns, rows, envelope=envelope, context=context, stream=out)
+        render(inv.format, columns, rows, envelope=inv.envelope(envelope), context=context, stream=out)
         write_tiers(told, inv.format, out)

@@ -34,6 +34,7 @@ _MONTHS_S = 3 * 366 * 86_400
     "--since", metavar="WHEN", help="Show coverage and gaps from then on, as in 30d; all is checked."
 )
 @click.option("--until", metavar="WHEN", help="Show coverage and gaps until then.")
+@options.host_option
 @options.ledger_options
 @options.output_options("table", "json")
 @options.unit_options
@@ -62,7 +63,10 @@ def command(inv: Invocation, since: str | None, until: str | None) -> ExitCode:
         None if until is None else parse_instant(until, now_s, where, end=True),
     )
     path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path) as reader, progress("Verifying the ledger", stream=sys.stderr) as advance:
+    with (
+        LedgerReader(path, inv.host) as reader,
+        progress("Verifying the ledger", stream=sys.stderr) as advance,
+    ):
         reader.on_progress(lambda: advance(0))
         covered = _coverage(reader, bounds, now_us, where)
         verdict = verify(reader)
@@ -207,8 +211,14 @@ def _last_line(verdict: "Verdict") -> str:
     entries = sum(counts.get(table, 0) for table in ("quarter", "minute", "span"))
     return (
         f"OK: {entries:,} entries of {counts.get('interface', 0):,} interfaces add up to the totals and to the "
-        f"counters of {counts.get('epoch', 0):,} epochs.\n"
+        f"counters of {counts.get('epoch', 0):,} epochs.\n" + _hosts_line(counts.get("host", 0))
     )
+
+
+def _hosts_line(hosts: int) -> str:
+    if not hosts:
+        return ""
+    return f"So does what was merged of {hosts:,} other host{'s, each' if hosts > 1 else ','} by itself.\n"
 
 
 # ---- For programs -----------------------------------------------------------------------------------------------

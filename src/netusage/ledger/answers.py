@@ -25,6 +25,20 @@ class LedgerState(NamedTuple):
     minutes_from_s: int
 
 
+class HostRecord(NamedTuple):
+    """A book of another machine or disk that was merged into the ledger.
+
+    kind: "ledger", or the program whose record it was.
+    identity: of that book.
+    """
+
+    id: int
+    name: str
+    kind: str
+    identity: str
+    merged_us: int
+
+
 class InterfaceRecord(NamedTuple):
     """One interface, that is one name and kind.
 
@@ -132,6 +146,14 @@ class WatchedRecord(NamedTuple):
     run_id: int
 
 
+class LifeRecord(NamedTuple):
+    """A stretch in which an interface was there, UTC microseconds; `closed_us` is None while it is."""
+
+    interface_id: int
+    opened_us: int
+    closed_us: int | None
+
+
 class StepRecord(NamedTuple):
     """The wall clock moved: it would have shown `expected_us` and showed `actual_us`."""
 
@@ -196,6 +218,28 @@ class ShareRecord(NamedTuple):
     family: int
     counters: Counters
     seconds: int = QUARTER_S
+
+
+class TotalRecord(NamedTuple):
+    """What an application ever had of the machine's total, by `scope`: running totals, from which nothing is ever folded.
+
+    kind: as in `Who`; "" for all applications together.
+    """
+
+    kind: str
+    name: str
+    scope: int
+    rx_bytes: int
+    tx_bytes: int
+
+
+class GapCount(NamedTuple):
+    """How many gaps of a kind were ever declared, and how long they are together, in microseconds."""
+
+    kind: str
+    lossy: bool
+    number: int
+    length_us: int
 
 
 class VersionRecord(NamedTuple):

@@ -7,10 +7,12 @@ permission only as `immutable`; bytes 28..31 of the header hold the size in page
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 
 from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError, NoDataError
 from netusage.ledger import lock
+from netusage.model import US
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
@@ -18,8 +20,8 @@ _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @contextlib.contextmanager
-def translated(path: str, doing: str) -> Iterator[None]:
-    """Turn SQLite's errors inside the block into this project's.
+def translated(path: str, doing: str, what: str = "ledger") -> Iterator[None]:
+    """Turn SQLite's errors inside the block into this project's; `what` the file is to people.
 
     Raises:
         LedgerBusyError: locked, full, read-only or an input/output error: may pass.
@@ -31,17 +33,17 @@ def translated(path: str, doing: str) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _CORRUPT:
-            hint = f"see what is left with: netusage repair --db {path} --dry-run"
-            raise LedgerCorruptError(f"the ledger {path} is damaged ({error})", hint=hint) from error
+            hint = f"see what is left with: netusage repair --db {path} --dry-run" if what == "ledger" else ""
+            raise LedgerCorruptError(f"the {what} {path} is damaged ({error})", hint=hint) from error
         if code in _BUSY:
             hint = "another program is holding it; try again"
-            raise LedgerBusyError(f"cannot {doing} the ledger {path}: it is locked", hint=hint) from error
+            raise LedgerBusyError(f"cannot {doing} the {what} {path}: it is locked", hint=hint) from error
         if code in _PASSING:
             hint = "check free space and permissions of its directory"
-            raise LedgerBusyError(f"cannot {doing} the ledger {path}: {error}", hint=hint) from error
-        raise LedgerError(f"cannot {doing} the ledger {path}: {error}") from error
+            raise LedgerBusyError(f"cannot {doing} the {what} {path}: {error}", hint=hint) from error
+        raise LedgerError(f"cannot {doing} the {what} {path}: {error}") from error
     except OverflowError as error:
-        raise LedgerError(f"cannot {doing} the ledger {path}: a number is beyond 2^63") from error
+        raise LedgerError(f"cannot {doing} the {what} {path}: a number is beyond 2^63") from error
 
 
 def connect_writer(path: str, *, busy_ms: int) -> sqlite3.Connection:
@@ -191,24 +193,29 @@ def was_never_a_ledger(path: str) -> bool:
     return not known and is_strange(path)
 
 
-def set_aside(path: str, stamp: str) -> str:
-    """Rename a damaged ledger and its log out of the way, and tell the new name. Nothing is overwritten.
+def stamp(now_us: int) -> str:
+    """A time for the name of a file, such as 20260131T120000Z."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_us // US))
 
-    stamp: a time for the name, such as 20260131T120000Z.
+
+def set_aside(path: str, mark: str) -> str:
+    """Rename a damaged file and its log out of the way, and tell the new name. Nothing is overwritten.
+
+    mark: a `stamp` for the name.
 
     Raises:
         LedgerError: it could not be renamed.
     """
-    target = f"{path}.set-aside-{stamp}"
+    target = f"{path}.set-aside-{mark}"
     number = 1
     while os.path.exists(target):
         number += 1
-        target = f"{path}.set-aside-{stamp}-{number}"
+        target = f"{path}.set-aside-{mark}-{number}"
     try:
         os.rename(path, target)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(path + suffix, target + suffix)
     except OSError as error:
-        raise LedgerError(f"cannot set the damaged ledger {path} aside: {error}") from error
+        raise LedgerError(f"cannot set the damaged file {path} aside: {error}") from error
     return target

@@ -72,6 +72,12 @@ _PERHAPS_UNUSED = """
 SELECT id FROM application WHERE kind = 'application' AND id > ? AND last_seen_us < ? ORDER BY id LIMIT ?
 """
 
+# A name that comes back begins at zero, which is what whoever reads totals as counters takes it for.
+_FORGET_TOTAL = """
+DELETE FROM application_total WHERE kind = 'application' AND name = ?1
+  AND NOT EXISTS (SELECT 1 FROM application WHERE kind = 'application' AND name = ?1)
+"""
+
 
 class Folding:
     """What is to be folded in one ledger, by the one who writes it.
@@ -170,8 +176,13 @@ class _Unused:
     def _forget(self, connection: sqlite3.Connection) -> None:
         self.discard(row[0] for row in _rows(connection, "SELECT application_id FROM application_owner"))
         numbers = [(number,) for number in self._found]
+        names = [
+            _rows(connection, "SELECT name FROM application WHERE id = ?", number)[0]
+            for number in self._found
+        ]
         connection.executemany("DELETE FROM application_version WHERE application_id = ?", numbers)
         connection.executemany("DELETE FROM application WHERE id = ?", numbers)
+        connection.executemany(_FORGET_TOTAL, names)
         self._found = set()
 
 

@@ -16,9 +16,12 @@ from netusage.errors import LedgerError, NoDataError
 from netusage.ledger import connect, lock, schema, usage_queries
 from netusage.ledger.answers import (
     BootRecord,
+    GapCount,
     GapRecord,
+    HostRecord,
     InterfaceRecord,
     LedgerState,
+    LifeRecord,
     Peaks,
     RecorderState,
     RunRecord,
@@ -26,6 +29,7 @@ from netusage.ledger.answers import (
     ShareRecord,
     SpanRecord,
     StepRecord,
+    TotalRecord,
     Usage,
     VersionRecord,
     WatchedRecord,
@@ -98,19 +102,21 @@ class LedgerReader:
 
     Args:
         path: the ledger's file.
+        host: the name of a book that was merged into it; "" for the ledger's own.
 
     Attributes:
-        state: the ledger's own row.
+        state: the ledger's own row, or the host's.
 
     Raises:
-        NoDataError: there is no ledger, or nothing in it yet.
+        NoDataError: there is no ledger, or nothing in it yet, or no such host.
         LedgerNewerError: it belongs to a newer version or another program.
         LedgerCorruptError: the file is damaged; any method may find that out.
         LedgerError: it cannot be read.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, host: str = "") -> None:
         self.path = path
+        self.host = host
         self._interruption: BaseException | None = None
         self._connection, self._copy = connect.connect_reader(path)
         try:
@@ -121,6 +127,8 @@ class LedgerReader:
                 # Columns are read once and from front to back: a cache that the processor's own holds is quicker.
                 self._connection.execute("PRAGMA cache_size = -512")
                 self._connection.execute("BEGIN")
+                if host:
+                    self._look_at(host, version)
                 self.state = self._read_state(version)
         except BaseException:
             self.close()
@@ -334,6 +342,11 @@ class LedgerReader:
         """When each application was seen first and last."""
         return [SeenRecord(row[0], Who(*row[1:8]), *row[8:]) for row in self._all(_SEEN)]
 
+    def application_totals(self) -> list[TotalRecord]:
+        """What applications ever had of the machine's total, and all of them together; these only grow."""
+        sql = "SELECT kind, name, scope, rx_bytes, tx_bytes FROM application_total ORDER BY kind, name, scope"
+        return [TotalRecord(*row) for row in self._all(sql)]
+
     def _sums_of_shares(self, since_s: int, until_s: int) -> dict[tuple[int, int, int, int, int], list[int]]:
         """By application and what else tells rows apart: four counters, and the longest row. A day at a time."""
         found: dict[tuple[int, int, int, int, int], list[int]] = {}
@@ -360,10 +373,20 @@ class LedgerReader:
         rows = self._all(sql, until_us, since_us, since_us)
         return [GapRecord(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows]
 
+    def gap_counts(self) -> list[GapCount]:
+        """How many gaps were ever declared, by kind and whether bytes may be missing."""
+        sql = "SELECT kind, lossy, count(*), sum(max(end_us - start_us, 0)) FROM gap GROUP BY kind, lossy"
+        return [GapCount(row[0], bool(row[1]), row[2], row[3]) for row in self._all(sql)]
+
     def watched(self, since_us: int, until_us: int) -> list[WatchedRecord]:
         """The watched stretches that overlap [since, until), by start."""
         sql = "SELECT start_us, end_us, run_id FROM watched WHERE start_us < ? AND end_us > ? ORDER BY start_us, id"
         return [WatchedRecord(*row) for row in self._all(sql, until_us, since_us)]
+
+    def lives(self) -> list[LifeRecord]:
+        """When each interface was there, as often as it came and went, by start."""
+        sql = "SELECT interface_id, opened_us, closed_us FROM epoch ORDER BY opened_us, id"
+        return [LifeRecord(*row) for row in self._all(sql)]
 
     def runs(self) -> list[RunRecord]:
         """Every life of a recorder, the oldest first."""
@@ -388,7 +411,21 @@ class LedgerReader:
     def recorder(self) -> RecorderState:
         """Whether a recorder holds the ledger now, and the last run in it."""
         rows = self._all(_RUNS + " DESC LIMIT 1")
-        return RecorderState(lock.holder(self.path), RunRecord(*rows[0]) if rows else None)
+        holder = None if self.host else lock.holder(self.path)
+        return RecorderState(holder, RunRecord(*rows[0]) if rows else None)
+
+    def hosts(self) -> list[HostRecord]:
+        """The books of other machines and disks that were merged into the ledger, by name."""
+        from netusage.ledger import hosts  # noqa: PLC0415  # most ledgers have none
+
+        with self.reading() as connection:
+            return hosts.records(connection)
+
+    def _look_at(self, host: str, version: int) -> None:
+        from netusage.ledger import hosts  # noqa: PLC0415  # as above
+
+        known = hosts.records(self._connection) if version == schema.VERSION else []
+        hosts.look_at(self._connection, hosts.find(known, host, self.path))
 
     def _read_state(self, version: int) -> LedgerState:
         rows = (

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from netusage.ledger import chunks, fives, machine_chunks
 from netusage.ledger.rescue import Lost, LostChunk, Table
+from netusage.ledger.schema import LARGEST
 from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Counters, GapKind
 
 _MOST_STRETCHES = 200  # that are declared one by one
@@ -37,6 +38,11 @@ SELECT {_SUMS} FROM (
   UNION ALL SELECT {", ".join(_COLUMNS)} FROM minute
     WHERE interface_id = ?1 AND start_s >= (SELECT sealed_until_s FROM ledger))
 """  # noqa: S608
+_ALL_TOGETHER = """
+INSERT INTO application_total (kind, name, scope, rx_bytes, tx_bytes) VALUES ('', '', ?, ?, ?)
+ON CONFLICT (kind, name, scope) DO UPDATE SET
+  rx_bytes = max(rx_bytes, excluded.rx_bytes), tx_bytes = max(tx_bytes, excluded.tx_bytes)
+"""
 _WRONG_CHANGES = """
 SELECT kind, id FROM (
   SELECT kind, id, change, row_number() OVER (PARTITION BY change) AS nth FROM (
@@ -113,6 +119,7 @@ class Rebuild:
         self._epochs()
         for number, name in self._execute("SELECT id, name FROM interface ORDER BY id").fetchall():
             self._reconcile(number, name)
+        self._application_totals()
         self._change_numbers()
         machine_chunks.refresh_all(self._connection)
         self._close_epochs_without_baseline()
@@ -265,6 +272,15 @@ class Rebuild:
             chunks.add(self._connection, key[0], (key[1], *minutes), 0, instead=True)
             made += 1
         return made, kept_until
+
+    def _application_totals(self) -> None:
+        """All applications together have at least what is left of single ones."""
+        sums: dict[int, tuple[int, int]] = {}
+        sql = "SELECT scope, rx_bytes, tx_bytes FROM application_total WHERE kind != ''"
+        for scope, rx, tx in self._execute(sql):
+            before = sums.get(scope, (0, 0))
+            sums[scope] = min(before[0] + rx, LARGEST), min(before[1] + tx, LARGEST)
+        self._connection.executemany(_ALL_TOGETHER, ((scope, *both) for scope, both in sums.items()))
 
     def _change_numbers(self) -> None:
         """Every entry has a number of its own that was given."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netusage.errors import LedgerCorruptError, LedgerError, LedgerHeldError, NoDataError
-from netusage.ledger import connect, lock, schema
+from netusage.ledger import connect, hosts, lock, schema
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.rebuild import Adjusted, Rebuild, insert
 from netusage.ledger.rescue import TABLES, Lost, Rescue
@@ -131,7 +131,7 @@ def _what_is_wrong(path: str, tick: Callable[[], object]) -> list[Finding]:
     try:
         with LedgerReader(path) as reader:
             reader.on_progress(tick)
-            return verify(reader).findings
+            return verify(reader, hosts=False).findings
     except (LedgerCorruptError, NoDataError) as error:
         return [Finding("file", "", None, error.message)]
 
@@ -191,6 +191,7 @@ def _copy(path: str, source: sqlite3.Connection, fresh: str, present: _Present) 
             boot_id=present.boot_id,
         )
         rebuild.run()
+        rebuild.notes += hosts.carry_over(source, target)
         target.execute("COMMIT")
     finally:
         target.close()
@@ -225,7 +226,7 @@ def _prove(fresh: str) -> None:
         LedgerError: it does not, and nothing is replaced.
     """
     with LedgerReader(fresh) as reader:
-        findings = verify(reader).findings
+        findings = verify(reader, hosts=False).findings
     if findings:
         first = findings[0]
         raise LedgerError(

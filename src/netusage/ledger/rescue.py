@@ -179,6 +179,11 @@ TABLES = {
             | {"first_seen_us": "i", "last_seen_us": "i"},
         ),
         Table(
+            "application_total",
+            "id",
+            {"id": "n", "kind": "t", "name": "t", "scope": "n", "rx_bytes": "n", "tx_bytes": "n"},
+        ),
+        Table(
             "share",
             "start_s",
             dict.fromkeys(("start_s", "interface_id", "application_id", "scope", "protocol", "family"), "n")

@@ -19,6 +19,7 @@ from operator import sub
 from netusage.errors import LedgerNewerError
 
 APPLICATION_ID = 0x6E757367  # "nusg"
+LARGEST = (1 << 63) - 1  # that a column takes
 
 _SCHEMA_1 = """
 CREATE TABLE ledger (
@@ -310,6 +311,41 @@ CREATE TABLE application_version (     -- executables that were seen of an appli
 ) STRICT, WITHOUT ROWID;
 """
 
+_RUNNING = """
+CREATE TABLE application_total (       -- what applications ever had of the machine's total; folding takes nothing from it
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,                  -- as in `application`; '' for all of them together
+  name TEXT NOT NULL,
+  scope INTEGER NOT NULL,              -- as in `share`
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  UNIQUE (kind, name, scope)
+) STRICT;
+"""
+
+_HOSTS = """
+CREATE TABLE host (                    -- a book of another machine or disk, in tables that begin with host_ID_
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL,                  -- ledger, or the program whose record it was
+  identity TEXT NOT NULL,              -- of that book
+  merged_us INTEGER NOT NULL,
+  complete INTEGER NOT NULL CHECK (complete IN (0, 1)) -- all of it is copied
+) STRICT;
+
+CREATE TABLE imported (                -- rows of another program's record as they were, behind what a host tells
+  host_id INTEGER NOT NULL REFERENCES host (id),
+  interface TEXT NOT NULL,
+  created_s INTEGER NOT NULL,          -- since when that program has counted it
+  resolution TEXT NOT NULL,
+  start_s INTEGER NOT NULL,
+  end_s INTEGER NOT NULL,
+  rx_bytes INTEGER NOT NULL,
+  tx_bytes INTEGER NOT NULL,
+  PRIMARY KEY (host_id, interface, created_s, resolution, start_s)
+) STRICT, WITHOUT ROWID;
+"""
+
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";\n"):
@@ -383,6 +419,16 @@ def _lasting(connection: sqlite3.Connection) -> None:
     _run(connection, _LASTING)
 
 
+def _running(connection: sqlite3.Connection) -> None:
+    """Applications have totals that never go down; they begin at zero, for what was folded has no name any more."""
+    _run(connection, _RUNNING)
+
+
+def _hosts(connection: sqlite3.Connection) -> None:
+    """Ledgers of other machines have a place in the file, apart from its own."""
+    _run(connection, _HOSTS)
+
+
 # Position n makes schema version n + 1 out of version n.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _create,
@@ -391,6 +437,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _machine,
     _applications,
     _lasting,
+    _running,
+    _hosts,
 )
 VERSION = len(MIGRATIONS)
 

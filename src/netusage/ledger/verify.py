@@ -14,6 +14,7 @@ from netusage.ledger import fives, machine_chunks
 from netusage.ledger.answers import InterfaceRecord
 from netusage.ledger.chunks import DAY_S, FIELDS, LONGEST_S, QUARTERS_OF_MINUTES, Chunk, between, checksum
 from netusage.ledger.reader import LedgerReader
+from netusage.ledger.schema import LARGEST
 from netusage.model import MINUTE_S, QUARTER_S, US, Counters
 
 MOST_FINDINGS = 100  # of one check
@@ -86,8 +87,12 @@ class Verdict(NamedTuple):
     counts: dict[str, int]
 
 
-def verify(reader: LedgerReader) -> Verdict:
+def verify(reader: LedgerReader, *, hosts: bool = True) -> Verdict:
     """Check everything that can be checked.
+
+    Args:
+        reader: the ledger's own book, or that of a host.
+        hosts: check the books of all hosts as well, when it is the ledger's own.
 
     Raises:
         LedgerBusyError, LedgerError: the ledger cannot be read; damage is a finding.
@@ -96,17 +101,18 @@ def verify(reader: LedgerReader) -> Verdict:
     omitted = 0
     findings: list[Finding] = []
     for part in (
-        check.file,
-        check.foreign_keys,
+        *([] if reader.host else [check.file, check.foreign_keys]),
         check.own_row,
         check.epochs,
         check.totals_of_epochs,
         check.rows,
+        check.application_totals,
         check.entries,
         check.minutes,
         check.fives,
         check.machine_chunks,
         check.changes,
+        *([check.hosts] if hosts and not reader.host else []),
     ):
         found = list(_survived(part))
         findings += found[:MOST_FINDINGS]
@@ -148,6 +154,14 @@ class _Verification:
         for (table, parent), count in orphans.items():
             yield Finding(table, "", None, f"{count} rows belong to a row of {parent} that is not there")
 
+    def hosts(self) -> Iterator[Finding]:
+        """The books of other machines and disks add up, each by itself."""
+        for host in self._reader.hosts():
+            with LedgerReader(self._reader.path, host.name) as reader:
+                verdict = verify(reader)
+            yield from (found._replace(table=f"{host.name}: {found.table}") for found in verdict.findings)
+            self.counts["host"] = self.counts.get("host", 0) + 1
+
     def own_row(self) -> Iterator[Finding]:
         """The ledger's own row makes sense."""
         state = self._state
@@ -188,6 +202,23 @@ class _Verification:
             yield Finding("share", name or "", start_s * US, "a negative number, or no quarter and no day")
         for name, start_us, _ in self._ask(_BAD_SPANS):
             yield Finding("span", name or "", start_us, "a negative number, or it ends before it begins")
+
+    def application_totals(self) -> Iterator[Finding]:
+        """No application has a negative number, and none more than all have, who also had what was forgotten by name."""
+        names: dict[int, list[int]] = {}
+        of_all: dict[int, list[int]] = {}
+        for row in self._reader.application_totals():
+            into = (names if row.kind else of_all).setdefault(row.scope, [0, 0])
+            into[:] = into[0] + row.rx_bytes, into[1] + row.tx_bytes
+            if min(row.rx_bytes, row.tx_bytes) < 0:
+                yield Finding("application_total", "", None, f"{row.name!r} has a negative number")
+        for scope, sums in names.items():
+            for column, both in zip(
+                _COLUMNS, zip(sums, of_all.get(scope, [0, 0]), strict=True), strict=False
+            ):
+                if min(both[0], LARGEST) > both[1]:
+                    what = f"{column} of scope {scope} by name against those of all together"
+                    yield Finding("application_total", "", None, what, *both)
 
     def entries(self) -> Iterator[Finding]:
         """Quarters, minutes after the last quarter, and spans make up each total."""

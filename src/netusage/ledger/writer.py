@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sqlite3
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
@@ -65,6 +64,13 @@ INSERT INTO share VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 900)
 ON CONFLICT DO UPDATE SET rx_bytes = rx_bytes + excluded.rx_bytes, tx_bytes = tx_bytes + excluded.tx_bytes,
   rx_packets = rx_packets + excluded.rx_packets, tx_packets = tx_packets + excluded.tx_packets
 """
+# Stays at the largest number: no commit fails for a sum of bytes that it could write one by one.
+_ADD_TO_APPLICATION = f"""
+INSERT INTO application_total (kind, name, scope, rx_bytes, tx_bytes) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (kind, name, scope) DO UPDATE SET
+  rx_bytes = min(rx_bytes, {schema.LARGEST} - excluded.rx_bytes) + excluded.rx_bytes,
+  tx_bytes = min(tx_bytes, {schema.LARGEST} - excluded.tx_bytes) + excluded.tx_bytes
+"""  # noqa: S608  # a number
 _MEET_VERSION = """
 INSERT INTO application_version VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET last_seen_us = excluded.last_seen_us
@@ -143,7 +149,7 @@ class LedgerWriter:
                 self._open(now_us)
             except LedgerCorruptError:
                 self._abandon()
-                self.set_aside_to = connect.set_aside(path, _stamp(now_us))
+                self.set_aside_to = connect.set_aside(path, connect.stamp(now_us))
                 self._open(now_us)
         except BaseException:
             self._close()
@@ -199,7 +205,7 @@ class LedgerWriter:
         """Set a damaged (or removed) file aside, start a new ledger in its place and tell where the old one went."""
         self._abandon()
         is_there = os.path.exists(self.path) and os.path.getsize(self.path) > 0
-        aside = connect.set_aside(self.path, _stamp(now_us)) if is_there else ""
+        aside = connect.set_aside(self.path, connect.stamp(now_us)) if is_there else ""
         self._open(now_us)
         return aside
 
@@ -388,6 +394,7 @@ class LedgerWriter:
             shares.append((part.start_s, interface, number(part.who), *part[3:], *counters))
         write = self._connection.executemany
         write(_ADD_SHARE, shares)
+        write(_ADD_TO_APPLICATION, _totals(batch))
         self._folding.note({row[0] for row in shares}, numbers.values())
         write(_MEET_VERSION, [(number(who), *version, now_us, now_us) for who, *version in batch.versions])
         if batch.counted is None:
@@ -455,5 +462,12 @@ class LedgerWriter:
                 self._connection.close()
 
 
-def _stamp(now_us: int) -> str:
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_us // US))
+def _totals(batch: Batch) -> list[tuple[str, str, int, int, int]]:
+    """What applications had of interfaces that are part of the machine's total: of each and of all, by scope."""
+    sums: dict[tuple[str, str, int], tuple[int, int]] = {}
+    for part, counters in batch.shares.items():
+        if part.epoch.counted:
+            for key in ((part.who.kind, part.who.name, part.scope), ("", "", part.scope)):
+                rx, tx = sums.get(key, (0, 0))
+                sums[key] = rx + counters.rx_bytes, tx + counters.tx_bytes
+    return [(*key, min(rx, schema.LARGEST), min(tx, schema.LARGEST)) for key, (rx, tx) in sums.items()]

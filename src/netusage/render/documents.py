@@ -19,12 +19,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from netusage.ledger.alert_log import Entry
     from netusage.ledger.answers import VersionRecord
     from netusage.ledger.reader import LedgerReader
     from netusage.model import Counters
     from netusage.periods import Period
     from netusage.reports.applications import Account, Periods
     from netusage.reports.applications import Row as ShareRow
+    from netusage.reports.hosts import HostRow
     from netusage.reports.interfaces import InterfaceRow
     from netusage.reports.summary import Summary
     from netusage.reports.usage import NamedPeak, Question, UsageReport
@@ -272,6 +274,59 @@ def reconciled(accounts: Iterable[Account], about: About) -> Document:
     return Document(about.envelope(), columns, rows)
 
 
+# ---- Alerts -----------------------------------------------------------------------------------------------------
+
+
+def alerts(entries: Iterable[Entry], zone: tzinfo, journal: str) -> Document:
+    """The log of alerts, and what became of each."""
+    columns = [
+        Column("raised", "When", "time"),
+        Column("kind", "Kind"),
+        Column("subject", "What"),
+        Column("delivery", "Delivery"),
+        Column("text", "Text", table=False),
+        Column("details", "Details", table=False),
+    ]
+    rows = (
+        {
+            "raised": isoformat(entry.alert.raised_us // US, zone),
+            "kind": entry.alert.kind,
+            "subject": entry.alert.subject,
+            "text": entry.alert.text,
+            "details": entry.alert.details,
+            "only_logged": entry.alert.only_logged,
+            "delivery": _became(entry),
+            "deliveries": [
+                {
+                    "transport": one.transport,
+                    "delivered": _iso(one.delivered_us, zone),
+                    "failed_attempts": one.attempts,
+                    "next_attempt": None if one.delivered_us else _iso(one.next_us, zone),
+                    "error": one.last_error,
+                }
+                for one in entry.deliveries
+            ],
+        }
+        for entry in entries
+    )
+    return Document({"report": "alerts", "timezone": str(zone), "journal": journal}, columns, rows)
+
+
+def _became(entry: Entry) -> str:
+    """What became of an alert, in a few words."""
+    if entry.alert.only_logged:
+        return "only logged"
+    if not entry.deliveries:
+        return "nobody to tell"
+    waiting = [one for one in entry.deliveries if one.delivered_us is None]
+    whys = [f"{one.transport}: {one.last_error}" if one.last_error else one.transport for one in waiting]
+    return f"waiting for {'; '.join(whys)}" if waiting else "delivered"
+
+
+def _iso(at_us: int | None, zone: tzinfo) -> str | None:
+    return None if at_us is None else isoformat(at_us // US, zone)
+
+
 # ---- Interfaces, and the summary --------------------------------------------------------------------------------
 
 
@@ -304,6 +359,32 @@ def interfaces(rows: Iterable[InterfaceRow], zone: tzinfo, ledger: str) -> Docum
         for row in rows
     )
     return Document({"report": "interfaces", "timezone": str(zone), "ledger": ledger}, columns, found)
+
+
+def hosts(rows: Iterable[HostRow], zone: tzinfo, ledger: str) -> Document:
+    """The books of other machines and disks: from when to when, and how much is in each."""
+    columns = [
+        Column("host", "Host"),
+        Column("kind", "From"),
+        Column("start", "Start", "date"),
+        Column("end", "End", "date"),
+        Column("rx_bytes", "Received", "bytes"),
+        Column("tx_bytes", "Sent", "bytes"),
+        Column("merged", "Merged", "date"),
+    ]
+    found = (
+        {
+            "host": row.name,
+            "kind": row.kind,
+            "start": None if row.start_s is None else isoformat(row.start_s, zone),
+            "end": None if row.end_s is None else isoformat(row.end_s, zone),
+            "rx_bytes": row.usage.rx_bytes,
+            "tx_bytes": row.usage.tx_bytes,
+            "merged": isoformat(row.merged_us // US, zone),
+        }
+        for row in rows
+    )
+    return Document({"report": "hosts", "timezone": str(zone), "ledger": ledger}, columns, found)
 
 
 def summary(answer: Summary, zone: tzinfo, ledger: str) -> Document:
