@@ -115,6 +115,7 @@ def test_without_the_token_nothing_is_told():
     answer = browser.get("/api/v1/now")
     assert (answer.status_code, answer.json()["error"]["kind"]) == (401, "token")
     assert answer.headers["www-authenticate"] == "Bearer"
+    assert browser.get("/metrics").status_code == 401, "a program cannot log in"
     page = browser.get("/days?since=7d")
     assert page.status_code == 303
     assert page.headers["location"] == "/login?next=/days%3Fsince%3D7d"

@@ -18,8 +18,9 @@ from netusage.periods import zone
 from netusage.settings.schema import Settings
 from netusage.web.answers import refusal
 from netusage.web.api import Api
-from netusage.web.guard import LOGIN, Guard
+from netusage.web.guard import LOGIN, METRICS, Guard
 from netusage.web.ledger import Ledger
+from netusage.web.metrics import MetricsPage
 from netusage.web.now import Now
 from netusage.web.openapi import description
 
@@ -30,7 +31,7 @@ _KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-VIEWS = ("/", "/applications", "/applications/{name:path}", "/days", "/months", "/interfaces")
+VIEWS = ("/", "/applications", "/applications/{name:path}", "/days", "/months", "/interfaces", "/plans")
 
 
 def make_app(settings: Settings, ledger_path: str, *, token: str = "") -> ASGIApp:
@@ -64,6 +65,7 @@ def make_app(settings: Settings, ledger_path: str, *, token: str = "") -> ASGIAp
         Route(LOGIN, files["login.html"].answer, methods=["GET"]),
         Route("/api/v1/openapi.json", describe, methods=["GET"]),
         *api.routes(),
+        Route(METRICS, MetricsPage(settings, ledger).answer, methods=["GET"]),
         *(Route(f"/static/{name}", file.answer, methods=["GET"]) for name, file in files.items()),
     ]
     app = Starlette(

@@ -24,6 +24,7 @@ from netusage.web.answers import refusal
 
 COOKIE = "netusage"
 LOGIN = "/login"
+METRICS = "/metrics"
 _OPEN_TO_ALL = (LOGIN, *(f"/static/{name}" for name in ("login.js", "theme.js", "style.css", "icon.svg")))
 _YEAR_S = 366 * 86_400
 _MOST_WRONG, _WRONG_WITHIN_S = 5, 60.0
@@ -132,7 +133,7 @@ class Guard:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return self._judge(given.strip(), address)
-        if path.startswith("/api/"):
+        if path.startswith("/api/") or path == METRICS:
             hint = f"log in at {LOGIN}, or send it: Authorization: Bearer TOKEN"
             return refusal(401, "token", "a token is needed", hint, {"www-authenticate": "Bearer"})
         query = scope.get("query_string", b"").decode("latin-1")
