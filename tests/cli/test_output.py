@@ -5,10 +5,11 @@ import os
 import stat
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from netusage.cli.output import note, one_line, open_output
+from netusage.cli.output import new_file, note, one_line, open_binary_output, open_output
 from netusage.errors import OutputError
 
 
@@ -140,3 +141,38 @@ def test_a_note_is_one_line_and_needs_no_stream(capsys, monkeypatch):
 
 def test_one_line_keeps_letters_of_every_script():
     assert one_line("größe 網路\t\x1b[0m\x85") == "größe 網路 [0m"
+
+
+def test_data_that_is_not_text_goes_to_standard_output_or_into_a_whole_file(tmp_path, capsysbinary):
+    for file in (None, Path("-")):
+        with open_binary_output(file) as out:
+            out.write(b"\xff\n")
+        assert capsysbinary.readouterr().out == b"\xff\n"
+    (tmp_path / "out").write_bytes(b"old")
+    with open_binary_output(tmp_path / "out") as out:
+        out.write(b"\xff")
+        assert (tmp_path / "out").read_bytes() == b"old"
+    assert (tmp_path / "out").read_bytes() == b"\xff"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there is no /dev/null here")
+def test_a_device_takes_bytes_and_no_file_by_name():
+    with open_binary_output(Path("/dev/null")) as out:
+        out.write(b"\xff")
+    with pytest.raises(OutputError, match="it is not a plain file"), new_file(Path("/dev/null")):
+        pass
+
+
+def test_who_wants_a_name_gets_one_of_an_empty_file_that_takes_its_place_at_the_end(tmp_path):
+    (tmp_path / "out").write_text("old")
+    (tmp_path / "out").chmod(0o640)
+    with new_file(tmp_path / "out") as place:
+        assert place.read_bytes() == b""
+        place.write_text("new")
+        assert (tmp_path / "out").read_text() == "old"
+    assert (tmp_path / "out").read_text() == "new"
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o640
+    with pytest.raises(RuntimeError), new_file(tmp_path / "out"):
+        raise RuntimeError
+    assert (tmp_path / "out").read_text() == "new"
+    assert names(tmp_path) == ["out"]

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from pathlib import Path  # the version and the help are to be quick
-    from typing import TextIO
+    from typing import BinaryIO, TextIO
 
 STANDARD = "-"
 
@@ -55,18 +55,50 @@ def open_output(file: Path | None, *, encoding: str = "utf-8") -> Iterator[TextI
     if file is None or str(file) == STANDARD:
         yield sys.stdout
         return
-    import stat
+    with (
+        _told(file) as target,
+        _place_of(target) as place,
+        place.open("w", encoding=encoding, newline="") as stream,
+    ):
+        yield stream
+
+
+@contextmanager
+def open_binary_output(file: Path | None) -> Iterator[BinaryIO]:
+    """The same for data that is not text, or whose encoding is not that of the terminal."""
+    if file is None or str(file) == STANDARD:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with _told(file) as target, _place_of(target) as place, place.open("wb") as stream:
+        yield stream
+
+
+@contextmanager
+def new_file(file: Path) -> Iterator[Path]:
+    """The name of an empty file that is written by somebody who wants a name; it takes its place at the end.
+
+    Raises:
+        OutputError: the file cannot be written, or is a device or a pipe.
+    """
+    with _told(file) as target:
+        if _is_special(target):
+            raise OutputError(
+                f"cannot write {file}: it is not a plain file", hint="name another file with -o FILE"
+            )
+        with _replacing(target) as part:
+            yield part
+
+
+@contextmanager
+def _told(file: Path) -> Iterator[Path]:
+    """The file behind all links; errors of writing it say what to do."""
     from pathlib import Path
 
     target = Path(os.path.realpath(file))
     try:
-        special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
-        if special:
-            with target.open("w", encoding=encoding, newline="") as stream:
-                yield stream
-            return
-        with _replacing(target, encoding) as stream:
-            yield stream
+        yield target
     except OSError as error:
         elsewhere = error.filename is not None and Path(os.fsdecode(error.filename)).parent != target.parent
         if elsewhere or isinstance(error, BrokenPipeError):
@@ -76,18 +108,34 @@ def open_output(file: Path | None, *, encoding: str = "utf-8") -> Iterator[TextI
         ) from error
 
 
+def _is_special(target: Path) -> bool:
+    import stat
+
+    return target.exists() and not stat.S_ISREG(target.stat().st_mode)
+
+
 @contextmanager
-def _replacing(target: Path, encoding: str) -> Iterator[TextIO]:
+def _place_of(target: Path) -> Iterator[Path]:
+    """Where to write what is to be in a file."""
+    if _is_special(target):
+        yield target
+        return
+    with _replacing(target) as part:
+        yield part
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """An empty file beside another, whose place it takes at the end; nothing is left of it when anything fails."""
     import shutil
 
     part = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}.part")
     # O_EXCL and the mode: the umask decides, as for any new file
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
-        with os.fdopen(descriptor, "w", encoding=encoding, newline="") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
         if target.exists():
             shutil.copymode(target, part)
         part.replace(target)
