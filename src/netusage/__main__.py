@@ -10,7 +10,7 @@ def main() -> None:
     gc.disable()  # nothing is garbage yet while modules are loaded; `failures` turns it on
     from netusage.cli.failures import run  # noqa: PLC0415  # as above
 
-    code = run(sys.argv[1:])
+    code = run(sys.argv[1:], called=os.path.basename(sys.argv[0]))
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

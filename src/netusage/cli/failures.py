@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import click
 
 PROGRAM = "netusage"
+VNSTAT = "vnstat"
 COMPLETION_VARIABLE = "_NETUSAGE_COMPLETE"
 _OS_HINTS = {
     errno.EACCES: "use a place that you may use, or run it with the rights to it",
@@ -48,15 +49,19 @@ class Failure(NamedTuple):
     exit_code: int
 
 
-def run(argv: Sequence[str]) -> int:
+def run(argv: Sequence[str], *, called: str = PROGRAM) -> int:
     """Run one command line and say what went wrong, if anything did.
+
+    Args:
+        argv: the arguments.
+        called: the name that the program was started by; by that of vnStat it does what that does.
 
     Returns:
         The exit code of the process.
     """
     _tolerate_any_text()
     try:
-        code = _run(list(argv))
+        code = _answer_as_vnstat(list(argv)) if called == VNSTAT else _run(list(argv))
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk can still be told
     except BrokenPipeError:
@@ -78,6 +83,12 @@ def run(argv: Sequence[str]) -> int:
         _abandon_stdout()
         return failure.exit_code
     return code
+
+
+def _answer_as_vnstat(argv: list[str]) -> int:
+    from netusage.cli.as_vnstat import answer
+
+    return answer(argv, sys.stdout)
 
 
 def _run(argv: list[str]) -> int:
