@@ -78,6 +78,22 @@ def test_where_counters_stay_while_the_service_does_not_run_it_may_write():
         assert settings(unit(without), "ExecStartPre") == []
 
 
+def test_the_unit_may_have_traffic_only_where_alerts_are_delivered():
+    assert settings(unit(SYSTEM), "IPAddressDeny") == ["any"]
+    assert settings(unit(SYSTEM), "RestrictAddressFamilies") == ["AF_UNIX AF_NETLINK AF_INET"]
+    for job in (replace(SYSTEM, alerts=True), replace(USER, alerts=True)):
+        assert settings(unit(job), "IPAddressDeny") == []
+        assert settings(unit(job), "RestrictAddressFamilies") == ["AF_UNIX AF_NETLINK AF_INET AF_INET6"]
+
+
+def test_what_alerts_need_is_to_be_seen_and_their_journal_to_be_written():
+    job = replace(SYSTEM, program=("/usr/bin/netusage",), alerts=True)
+    assert settings(unit(job), "ProtectHome") == ["yes"]
+    assert settings(unit(replace(job, alert_files=(Path("/root/urls"),))), "ProtectHome") == ["read-only"]
+    elsewhere = replace(job, journal=Path("/data/alerts/journal"))
+    assert settings(unit(elsewhere), "ReadWritePaths") == ["/data/alerts"]
+
+
 def test_a_users_unit_asks_for_nothing_that_a_user_may_not_have():
     text = unit(USER)
     for name in (

@@ -1,8 +1,15 @@
 """netusage daemon: the recorder as a service."""
 
+import os
+import sys
+from typing import TYPE_CHECKING
+
 from netusage.cli import options
 from netusage.cli.context import Invocation, pass_invocation
 from netusage.errors import ExitCode
+
+if TYPE_CHECKING:
+    from netusage.settings.schema import Settings
 
 
 @options.command(
@@ -40,15 +47,36 @@ def command(inv: Invocation) -> ExitCode:
     """Record every interface into the ledger.
 
     Reads the counters every second and commits every ten seconds and at every link event. SIGTERM and Ctrl-C take a
-    last reading and commit it; SIGHUP reads the configuration anew.
+    last reading and commit it; SIGHUP reads the configuration anew. Where the configuration says whom alerts go to, a
+    process beside this one looks for them.
     """
+    import contextlib
+
     from netusage.cli.output import note
+    from netusage.recorder.companion import Companion
     from netusage.recorder.session import open_session
 
     ledger = str(inv.ledger_path(for_reading=False))
-    with open_session(
-        inv.settings, ledger, say=note, reload=lambda: inv.reload().settings, must_record=True
-    ) as session:
+    watcher = Companion(_watcher(inv, ledger), "alerts are", note)
+    watcher.wanted = inv.settings.wants_alerts
+
+    def reload() -> "Settings":
+        settings = inv.reload().settings
+        watcher.wanted = settings.wants_alerts
+        watcher.reload()
+        return settings
+
+    with (
+        contextlib.closing(watcher),  # after the last commit
+        open_session(
+            inv.settings,
+            ledger,
+            say=note,
+            reload=reload,
+            must_record=True,
+            on_sample=lambda _session, at: watcher.look(at.boot_ns),
+        ) as session,
+    ):
         note(f"recording into {ledger} from {session.source.name}")
         code = session.recorder.run()
         if session.lasts:
@@ -56,3 +84,10 @@ def command(inv: Invocation) -> ExitCode:
                 "the kernel counts on by application until the next start; to end that: netusage doctor --clean"
             )
         return code
+
+
+def _watcher(inv: Invocation, ledger: str) -> tuple[str, ...]:
+    """The command that looks for alerts: this very program, with the same ledger and configuration."""
+    command = (sys.executable, "-P", "-m", "netusage", "alerts", "watch", "--with-recorder")
+    config = ("--config", os.path.abspath(inv.config_file)) if inv.config_file else ()
+    return (*command, "--db", os.path.abspath(ledger), *config)

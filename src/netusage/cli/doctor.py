@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 def command(inv: Invocation, *, clean: bool) -> ExitCode:
     """Say what is available here and what to do about what is not.
 
-    Looks at the source of the numbers, the clocks, the configuration, the ledger, the recorder and its health, and
-    the service. Changes nothing without --clean. Exits with 1 when something does not work.
+    Looks at the source of the numbers, the clocks, the configuration, the ledger, the recorder and its health, alerts,
+    and the service. Changes nothing without --clean. Exits with 1 when something does not work.
     """
     from netusage.doctor.findings import Verdict
 
@@ -69,6 +69,7 @@ def _clean(inv: Invocation) -> ExitCode:
 
 
 def _findings(inv: Invocation) -> "Iterator[Finding]":
+    from netusage.doctor.alerts import check_alerts
     from netusage.doctor.findings import Finding, Verdict
     from netusage.doctor.machine import check_machine
     from netusage.doctor.record import check_record
@@ -84,6 +85,7 @@ def _findings(inv: Invocation) -> "Iterator[Finding]":
     yield from check_machine(settings)
     yield _check_configuration(inv)
     yield from check_record(path, settings.report.units)
+    yield from check_alerts(settings, str(path))
     yield _check_service()
 
 

@@ -269,7 +269,7 @@ def _job(invocation: Invocation, manager: "Manager", scope: "Scope", program: Pa
         # the profile of LocalSystem would hide it from everybody
         ledger, named = system_state_directory() / LEDGER_FILE, True
     config_file = invocation.config_file.absolute() if invocation.config_file else None
-    recorder = loaded.settings.recorder
+    recorder, alerts = loaded.settings.recorder, loaded.settings.alerts
     return Job(
         (str(program),) if program else this_program(),
         scope,
@@ -278,6 +278,9 @@ def _job(invocation: Invocation, manager: "Manager", scope: "Scope", program: Pa
         config_file,
         applications=recorder.applications in ("auto", "kernel", "before-queueing"),
         pins=recorder.pins_directory,
+        alerts=bool(alerts.to or alerts.to_file or alerts.command),
+        alert_files=tuple(Path(name) for name in (alerts.to_file, *alerts.command[:1]) if name),
+        journal=Path(alerts.journal) if alerts.journal else None,
     )
 
 

@@ -33,6 +33,9 @@ class Job:
     config_file: a configuration file to read and no other.
     applications: the configuration asks for what applications had, which takes more privileges.
     pins: where their counters stay while the service does not run, "" for nowhere.
+    alerts: somebody is to be told of alerts, over the network or by a command.
+    alert_files: what is read, or run, for that.
+    journal: the journal of alerts, when it is not beside the ledger.
     """
 
     program: tuple[str, ...]
@@ -42,6 +45,9 @@ class Job:
     config_file: Path | None = None
     applications: bool = False
     pins: str = ""
+    alerts: bool = False
+    alert_files: tuple[Path, ...] = ()
+    journal: Path | None = None
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -65,7 +71,8 @@ class Job:
     @property
     def needs_home(self) -> bool:
         """Whether anything that the service reads or writes lies in a home directory."""
-        paths = [*self.code, *(path for path in (self.ledger, self.config_file) if path is not None)]
+        named = (self.ledger, self.config_file, self.journal, *self.alert_files)
+        paths = [*self.code, *(path for path in named if path is not None)]
         return any(path.is_relative_to(home) for path in paths for home in ("/home", "/root", "/run/user"))
 
 

@@ -12,6 +12,9 @@ that somebody has to remove. Of root's capabilities two are left: CAP_NET_ADMIN 
 events exceed the system's limit (SO_RCVBUFFORCE), CAP_NET_BROADCAST lets the source hear of the far ends of veth
 pairs in other namespaces (NETLINK_LISTEN_ALL_NSID). Root needs no AmbientCapabilities= for them. Where applications are
 recorded, CAP_BPF and CAP_PERFMON load the programs that count them.
+
+It has no traffic of its own, and may have none, unless alerts are delivered: the process that does so belongs to the
+unit, and is held by everything else in it as well.
 """
 
 from pathlib import Path
@@ -60,7 +63,7 @@ SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
 SystemCallErrorNumber=EPERM
 # AF_INET: psutil, where netlink fails, asks an AF_INET socket for the state of interfaces
-RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET
+RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET{families}
 """
 
 _SYSTEM_SANDBOX = """\
@@ -68,9 +71,8 @@ Nice=5
 StateDirectory=netusage
 StateDirectoryMode=0755
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BROADCAST{capabilities}
-# no traffic of its own; PrivateNetwork= must not be set: it would hide the interfaces
-IPAddressDeny=any
-ProtectSystem=strict
+# PrivateNetwork= must not be set: it would hide the interfaces
+{traffic}ProtectSystem=strict
 ProtectHome={protect_home}
 PrivateTmp=yes
 PrivateDevices=yes
@@ -86,6 +88,10 @@ ProtectProc=invisible
 KeyringMode=private
 """
 
+_NO_TRAFFIC = """\
+# no traffic of its own
+IPAddressDeny=any
+"""
 
 # to count by application in the kernel; who they are is then known from the kernel's notes, other processes are hidden
 _APPLICATIONS = """\
@@ -112,11 +118,14 @@ def unit(job: Job) -> str:
         sandbox = _SYSTEM_SANDBOX.format(
             protect_home="read-only" if job.needs_home else "yes",
             capabilities=" CAP_BPF CAP_PERFMON" if job.applications else "",
+            traffic="" if job.alerts else _NO_TRAFFIC,
         )
         parts.append(sandbox.rstrip())
         if job.ledger is not None:
             parts.append(f"ReadWritePaths={quote(str(job.ledger.parent))}")
-    parts.append(_RESTRICTIONS.rstrip())
+        if job.journal is not None:
+            parts.append(f"ReadWritePaths={quote(str(job.journal.parent))}")
+    parts.append(_RESTRICTIONS.format(families=" AF_INET6" if job.alerts else "").rstrip())
     if system and job.applications:
         parts.append(_APPLICATIONS.rstrip())
         if job.pins:
