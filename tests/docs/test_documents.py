@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support.ledgers import START_S, writing
 
 from netusage.cli.main import COMMANDS, LazyGroup
 from netusage.cli.main import cli as root_command
@@ -22,7 +23,8 @@ from netusage.cli.manpages import reference_markdown
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NETUSAGE = [sys.executable, "-m", "netusage"]
-RUNS_UNTIL_STOPPED = {"daemon": "recording into", "web": "the page is at"}  # and what they say first
+# and what they say first
+RUNS_UNTIL_STOPPED = {"daemon": "recording into", "web": "the page is at", "alerts watch": "watching"}
 
 
 def shown_commands():
@@ -78,7 +80,7 @@ def made_safe(words):
         return [*words, "--for", "200ms"]
     if words[:2] in (["service", "install"], ["service", "uninstall"]):
         return [*words, "--dry-run"]
-    if words[:1] in (["repair"], ["backup"]):
+    if words[:1] in (["repair"], ["backup"]) or words[:2] == ["plan", "remove"]:
         return [*words, "--yes"]
     if words[:1] == ["web"]:
         return [*words, "--port", "0"]
@@ -94,7 +96,13 @@ def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(exampl
         str(tmp_path / Path(word).name) if word.startswith(("/srv/", "/mnt/", "/path/")) else word
         for word in words
     ]
-    if words[:1] and words[0] in RUNS_UNTIL_STOPPED:
+    home = _with_somebody_to_tell(words, home, tmp_path)
+    runs = (
+        next((one for one in (words[0], " ".join(words[:2])) if one in RUNS_UNTIL_STOPPED), None)
+        if words
+        else None
+    )
+    if runs is not None:
         process = subprocess.Popen(
             [*NETUSAGE, *made_safe(words)],
             env={**home, "NETUSAGE_DB": str(tmp_path / "own.db")},
@@ -103,7 +111,7 @@ def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(exampl
             text=True,
         )
         try:
-            assert RUNS_UNTIL_STOPPED[words[0]] in process.stderr.readline()
+            assert RUNS_UNTIL_STOPPED[runs] in process.stderr.readline()
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 143
         finally:
@@ -113,9 +121,11 @@ def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(exampl
     if words[:1] == ["live"]:
         assert _watched_in_a_terminal(words, home, tmp_path) == 143
         return
+    if words[:1] == ["import"]:
+        _export_what_is_imported(words, home, tmp_path)
     done = subprocess.run(
         [*NETUSAGE, *made_safe(words)],
-        env=home,
+        env=_with_a_plan(words, home, tmp_path) if "plan" in words else home,
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -126,6 +136,36 @@ def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(exampl
     allowed = {0, 3, 1} if words[:1] == ["doctor"] or words[:2] == ["service", "status"] else {0, 3}
     assert done.returncode in allowed, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _with_somebody_to_tell(words, home, directory):
+    """The environment of what is about alerts: they go to a command that does nothing."""
+    if words[:1] != ["alerts"]:
+        return home
+    config = directory / "alerts.toml"
+    config.write_text('[alerts]\ncommand = ["true"]\n', encoding="utf-8")
+    return {**home, "NETUSAGE_CONFIG": str(config)}
+
+
+def _with_a_plan(words, home, directory):
+    """The environment of what is about data plans: there is one, unless the example adds it."""
+    config = directory / "plans.toml"
+    plan = '[[plan]]\nname = "home"\ncap = "100 TB"\n'
+    config.write_text("" if words[:2] == ["plan", "add"] else plan, encoding="utf-8")
+    return {**home, "NETUSAGE_CONFIG": str(config)}
+
+
+def _export_what_is_imported(words, home, directory):
+    """Write the files that an example takes in, which are named for what is in them."""
+    with writing(directory / "source.db") as ledger:
+        ledger.count(ledger.interface("eth0"), START_S, 5, 6, 7, 8)
+        ledger.commit(START_S + 60)
+    for word in words:
+        name, _, format_name = word.rpartition(".")
+        if format_name in ("csv", "jsonl", "parquet", "sqlite"):
+            what = ["--what", name] if name in ("usage", "applications", "gaps", "watched") else []
+            command = [*NETUSAGE, "export", format_name, *what, "-o", word, "--db", "source.db"]
+            subprocess.run(command, env=home, cwd=directory, check=True)
 
 
 def _watched_in_a_terminal(words, home, directory):
