@@ -30,7 +30,7 @@ CREATE TABLE {}(id INTEGER PRIMARY KEY, interface INTEGER REFERENCES interface(i
   date DATE NOT NULL, rx INTEGER NOT NULL, tx INTEGER NOT NULL, CONSTRAINT u UNIQUE (interface, date));
 """
 # Of a time as "2026-11-26 13:05": how much of it names a row, and what follows.
-_FORMS = {
+FORMS = {
     "fiveminute": (16, ":00"),
     "hour": (13, ":00:00"),
     "day": (10, ""),
@@ -53,6 +53,12 @@ class Watched(NamedTuple):
     counted: dict[int, tuple[int, int]]
 
 
+def make_tables(db):
+    """The tables of an empty database."""
+    for statement in "".join([_TABLES, *map(_LIST.format, (*FORMS, "top"))]).split(";\n")[:-1]:
+        db.execute(statement)
+
+
 def mirror(directory, interfaces, zone, *, since=None, fives_from_s=0, tops=1_000_000):
     """Write the database that vnstatd would have if it had watched these interfaces.
 
@@ -66,8 +72,7 @@ def mirror(directory, interfaces, zone, *, since=None, fives_from_s=0, tops=1_00
     directory.mkdir(exist_ok=True)
     with contextlib.closing(sqlite3.connect(directory / "vnstat.db", isolation_level=None)) as db:
         db.execute("BEGIN")
-        for statement in "".join([_TABLES, *map(_LIST.format, (*_FORMS, "top"))]).split(";\n")[:-1]:
-            db.execute(statement)
+        make_tables(db)
         for number, one in enumerate(interfaces, start=1):
             totals = [sum(column) for column in zip((0, 0), *one.counted.values(), strict=True)]
             dates = [str(_clock(at_s, zone))[:19] for at_s in (one.stretches[0][0], one.stretches[-1][1])]
@@ -88,7 +93,7 @@ def mirror(directory, interfaces, zone, *, since=None, fives_from_s=0, tops=1_00
 
 
 def _lists(one, zone, fives_from_s, tops):
-    rows = {name: {} for name in _FORMS}
+    rows = {name: {} for name in FORMS}
     # all of a quarter of an hour is in the same hour and day of any zone
     for start_s, end_s in one.stretches:
         for at_s in range(start_s // QUARTER_S * QUARTER_S, end_s, QUARTER_S):
@@ -109,7 +114,7 @@ def _lists(one, zone, fives_from_s, tops):
 def _dates(at_s, zone):
     """The date of the row of each list."""
     clock = str(_clock(at_s, zone))
-    return {name: clock[:length] + rest for name, (length, rest) in _FORMS.items()}
+    return {name: clock[:length] + rest for name, (length, rest) in FORMS.items()}
 
 
 def _clock(at_s, zone):

@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
 from zoneinfo import ZoneInfo
 
-_LIST = """CREATE TABLE {} (id INTEGER PRIMARY KEY, interface INTEGER REFERENCES interface(id) ON DELETE CASCADE,
-date DATE NOT NULL, rx INTEGER NOT NULL, tx INTEGER NOT NULL, CONSTRAINT u UNIQUE (interface, date))"""
+from support import real_vnstat
+
 LABELS = {
-    "fiveminute": lambda at: f"{at:%Y-%m-%d %H}:{at.minute // 5 * 5:02}:00",
-    "hour": lambda at: f"{at:%Y-%m-%d %H}:00:00",
-    "day": lambda at: f"{at:%Y-%m-%d}",
-    "month": lambda at: f"{at:%Y-%m}-01",
-    "year": lambda at: f"{at:%Y}-01-01",
+    name: lambda at, length=length, rest=rest: (
+        f"{at.replace(minute=at.minute // 5 * 5):%Y-%m-%d %H:%M}"[:length] + rest
+    )
+    for name, (length, rest) in real_vnstat.FORMS.items()
 }
 _STEPS = {"fiveminute": 300, "hour": 1800, "day": 40_000, "month": 80_000, "year": 80_000}
 KEPT = {"fiveminute": 2, "hour": 4, "day": 62, "month": 760, "year": 100_000}  # days
@@ -29,18 +28,7 @@ def write(path, zone, counted, updated_s, *, created_s=None, kept=None, tops=20,
     where, kept = ZoneInfo(zone), KEPT | (kept or {})
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("BEGIN")
-        db.execute(
-            "CREATE TABLE info (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, value TEXT NOT NULL)"
-        )
-        db.execute(
-            "CREATE TABLE interface (id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, alias TEXT, active INTEGER NOT NULL, "
-            "created DATE NOT NULL, updated DATE NOT NULL, rxcounter INTEGER NOT NULL, txcounter INTEGER NOT NULL, "
-            "rxtotal INTEGER NOT NULL, txtotal INTEGER NOT NULL)"
-        )
-        for name in (*LABELS, "top"):
-            db.execute(_LIST.format(name))
-        values = (("btime", "1"), ("dbversion", "1"), ("vnstatversion", "2.10"))
-        db.executemany("INSERT INTO info (name, value) VALUES (?, ?)", values)
+        real_vnstat.make_tables(db)
         now = datetime.fromtimestamp(updated_s, where)
         for number, (name, events) in enumerate(sorted(counted.items()), start=1):
             begun_s = min((at for at, _, _ in events), default=updated_s) if created_s is None else created_s
