@@ -21,7 +21,7 @@ NOW_S = int(datetime(2026, 11, 24, 13, 37, 20, tzinfo=ZoneInfo(BERLIN)).timestam
 def database(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NETUSAGE_DB", str(tmp_path / "own.db"))
-    happened = [(NOW_S - hours * 3600, 1_000_000 * hours, hours) for hours in range(2000)]
+    happened = [(NOW_S - hours * 3600, 1_000_000 * hours, hours) for hours in range(200)]
     return vnstat.write(
         tmp_path / "vnstat.db", BERLIN, {"eth0": happened, "docker0": happened}, NOW_S, alias="Haus"
     )
@@ -36,7 +36,7 @@ def test_it_says_what_it_took_in_and_what_has_no_place(capsys, database):
     answer = asked(capsys, "import", "vnstat", str(database))
     assert answer["not_told"] == ["docker0: its alias 'Haus'", "eth0: its alias 'Haus'"]
     (row,) = [row for row in answer["rows"] if row["interface"] == "eth0"]
-    assert row["rx_bytes"] == 1_000_000 * sum(range(2000))
+    assert row["rx_bytes"] == 1_000_000 * sum(range(200))
     assert (row["end"], row["year_rows"]) == ("2026-11-24T13:37:20+01:00", 1)
     assert asked(capsys, "import", "vnstat", str(database))["new_rows"] == 0
     assert run(["import", "vnstat", str(database), "--tz", BERLIN]) == 0
@@ -50,7 +50,7 @@ def test_reports_tell_it_apart_from_what_was_recorded_here(capsys, database):
     (host,) = asked(capsys, "hosts")["rows"]
     assert (host["host"], host["kind"]) == ("vnstat", "vnstat")
     (row,) = asked(capsys, "report", "total", "--host", "vnstat")["rows"]
-    assert row["rx_bytes"] == 1_000_000 * sum(range(2000))  # a bridge carries what its ports count
+    assert row["rx_bytes"] == 1_000_000 * sum(range(200))  # a bridge carries what its ports count
     assert asked(capsys, "verify", "--host", "vnstat")["ok"]
     assert asked(capsys, "verify")["counts"]["host"] == 1
 

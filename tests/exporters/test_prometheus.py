@@ -194,6 +194,7 @@ def test_promtool_would_find_what_is_wrong():
     assert promtool(text(found()).replace("# HELP netusage_recorder_up", "# HELP other"))[0] != 0
 
 
+@pytest.mark.thorough
 def test_no_counter_goes_down_over_restarts_and_folding_and_they_grow_by_what_was_written(tmp_path):
     """A week in which a recorder is started every day, applications come and go, and each day's tail is folded."""
     path = tmp_path / "ledger.db"

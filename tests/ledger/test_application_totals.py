@@ -77,6 +77,7 @@ def test_one_that_becomes_part_of_the_machine_adds_from_then_on_and_takes_nothin
             assert totals(path)["application", "web", 3] == (expected, 0)
 
 
+@pytest.mark.thorough
 def test_they_never_go_down_when_days_are_folded_and_their_sum_is_the_ledgers(path):
     """Each day another application has next to nothing, so that it is folded, after it had much on other days."""
     names = ("firefox", "rsync", "ssh", "zoom")

@@ -124,6 +124,7 @@ def test_other_interfaces_than_those_that_were_added_up_are_read_by_themselves(f
     assert_answers(full, names)
 
 
+@pytest.mark.thorough
 def test_a_sum_of_chunks_that_have_changed_is_passed_over_until_a_day_ends(path):
     with writing(path) as ledger:
         epochs = fill(ledger)
@@ -195,6 +196,7 @@ def test_a_machine_with_one_interface_has_nothing_to_add_up(path):
         assert_answers(ledger, ("eth0",))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("column", ["tx_packets", "bytes", "byte_totals", "quarters"])
 def test_a_sum_that_is_none_is_found_and_repaired(two_blocks, path, column):
     shutil.copy(two_blocks, path)

@@ -312,6 +312,7 @@ def test_lost_quarters_of_which_nothing_is_known_are_declared_as_a_gap_with_thei
     assert str(lost_of(found)["eth0"].rx_bytes) in gaps[0].note
 
 
+@pytest.mark.thorough
 def test_damaged_pages_of_chunks_lose_the_times_of_their_bytes_and_no_byte(sound, path):
     rows = set(quarters(path))
     for page in leaves(path, "chunk", "overflow")[2:9:3]:

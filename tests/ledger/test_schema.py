@@ -97,6 +97,7 @@ def test_only_the_present_schema_may_change_so_old_steps_stay_as_they_were(conne
     assert tables(connection) == expected
 
 
+@pytest.mark.thorough
 def test_quarters_of_the_first_schema_become_chunks_and_every_number_stays(tmp_path):
     """A ledger of schema 1 is made of a new one, with the rows that the recorder of that time wrote."""
     path, new = tmp_path / "old.db", tmp_path / "new.db"

@@ -97,6 +97,7 @@ def test_in_every_zone_days_begin_at_midnight_or_where_the_clock_jumped_over_it(
             assert after.date() - start.date() == timedelta(days=2 if skipped else 1), place
 
 
+@pytest.mark.thorough
 def test_in_every_zone_an_hour_has_one_offset_and_one_reading_of_the_clock(changes):
     odd = set()
     for since_s, until_s, zone in changes:
