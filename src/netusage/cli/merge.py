@@ -52,10 +52,10 @@ def command(inv: Invocation, other: str, name: str | None, dry_run: bool) -> Non
         would = "would be: " if dry_run else ""
         if what is None:
             note(f"{one.name}: nothing that is not in {path} already")
-        else:
-            note(f"{would}{one.name} {what} in {path}, {one.rows:,} rows")
+            continue
+        note(f"{would}{one.name} {what} in {path}, {one.rows:,} rows")
         if one.both_us:
+            both = format_duration(one.both_us, parts=1)
             note(
-                f"{one.name}: for {format_duration(one.both_us)} the same counters were recorded in both; "
-                "they stay apart and are never added up"
+                f"{one.name}: for {both} the same counters were recorded in both; they stay apart and are never added up"
             )
