@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
 _DAY_S = 86_400  # as a clock shows it
 _LONGEST_DAY_S = 27 * 3600
-_INTERNET = (
-    3  # `sources.applications.counts.Scope`: all below is the local network, the link, or this machine
-)
+# `sources.applications.counts.Scope`: all below is the local network, the link, or this machine
+_INTERNET = 3
 _MOST_IN_A_QUARTER = 9  # stretches without overlap, in whole minutes
 _WAYS: dict[str, Callable[[int, int], int]] = {
     "both": lambda rx, tx: rx + tx,
