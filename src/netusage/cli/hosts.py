@@ -54,14 +54,15 @@ def _list(inv: Invocation) -> None:
 def remove(inv: Invocation, name: str, yes: bool, dry_run: bool) -> None:
     """Take the host NAME out of the ledger; what was recorded here stays as it is."""
     from netusage.cli.output import note
-    from netusage.ledger import hosts
+    from netusage.ledger.host_views import find
+    from netusage.ledger.hosts import remove as take_out
     from netusage.ledger.reader import LedgerReader
 
     path = str(inv.ledger_path(for_reading=True))
     with LedgerReader(path) as reader:
-        hosts.find(reader.hosts(), name, path)
+        find(reader.hosts(), name, path)
     if dry_run:
         note(f"would remove the host {name} from {path}")
     elif options.confirm(f"Remove everything of the host {name} from {path}?", yes=yes):
-        hosts.remove(path, name)
+        take_out(path, name)
         note(f"removed the host {name} from {path}")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from netusage.errors import LedgerError, LedgerHeldError, NoDataError, UsageError
 from netusage.ledger import connect, lock, schema
 from netusage.ledger.answers import HostRecord
+from netusage.ledger.host_views import LARGE, NO_BOOK, book_tables, find, prefix, records
 from netusage.ledger.reader import LedgerReader
 from netusage.model import MINUTE_S, QUARTER_S, US
 
@@ -26,8 +27,6 @@ LONGEST_NAME = 64
 _BUSY_MS = 10_000
 _ROWS_AT_ONCE = 2_000
 _LARGE_ROWS_AT_ONCE = 50
-_LARGE = ("chunk", "machine_chunk", "five")  # with columns of hundreds of numbers
-_NO_BOOK = ("host", "imported", "migration")  # tables that belong to the file
 
 _RUNS = """
 SELECT p.boot_id, p.namespace, p.machine, r.started_us, r.last_us FROM run r JOIN place p ON p.id = r.place_id
@@ -186,20 +185,6 @@ def remove(path: str, name: str) -> None:
             _drop(target, "name = ?", name)
 
 
-def find(hosts: Sequence[HostRecord], name: str, path: str) -> HostRecord:
-    """The host of that name.
-
-    Raises:
-        NoDataError: there is none; says which there are.
-    """
-    for host in hosts:
-        if host.name == name:
-            return host
-    known = ", ".join(host.name for host in hosts)
-    hint = f"there are: {known}" if known else "netusage merge takes in the ledger of another machine"
-    raise NoDataError(f"no host {name!r} in the ledger {path}", hint=hint)
-
-
 def checked_name(name: str) -> str:
     """The name, if it may be one.
 
@@ -212,24 +197,6 @@ def checked_name(name: str) -> str:
             hint="choose another with --as NAME",
         )
     return name
-
-
-def records(connection: sqlite3.Connection) -> list[HostRecord]:
-    """Every host that is there for readers, by name."""
-    sql = "SELECT id, name, kind, identity, merged_us FROM host WHERE complete ORDER BY name"
-    return [HostRecord(*row) for row in connection.execute(sql)]
-
-
-def look_at(connection: sqlite3.Connection, host: HostRecord) -> None:
-    """From now on, the plain names of tables mean those of the host, in this connection alone."""
-    connection.execute("PRAGMA query_only = OFF")
-    for table in _book_tables(connection):
-        # questions that read columns of chunks ask for them by rowid, which a view does not have by itself
-        columns = "rowid AS rowid, *" if table in _LARGE else "*"
-        connection.execute(
-            f"CREATE TEMP VIEW {table} AS SELECT {columns} FROM main.{_prefix(host.id)}{table}"  # noqa: S608  # names of ours
-        )
-    connection.execute("PRAGMA query_only = ON")
 
 
 def carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> list[str]:
@@ -250,26 +217,16 @@ def carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> list[s
     for number, *rest in hosts:
         own = _new_host(target, rest)
         try:
-            for table in _book_tables(target):
-                rows = source.execute(f"SELECT * FROM {_prefix(number)}{table}")  # noqa: S608  # as above
+            for table in book_tables(target):
+                rows = source.execute(f"SELECT * FROM {prefix(number)}{table}")  # noqa: S608  # as above
                 while some := rows.fetchmany(_ROWS_AT_ONCE):
-                    _insert(target, f"{_prefix(own)}{table}", some)
+                    _insert(target, f"{prefix(own)}{table}", some)
             behind = source.execute("SELECT * FROM imported WHERE host_id = ?", (number,))
             _insert(target, "imported", [(own, *row[1:]) for row in behind])
         except sqlite3.Error:
             _drop(target, "id = ?", own)
             notes.append(f"the host {rest[0]} cannot be read whole and is left out: merge it again")
     return notes
-
-
-def _prefix(number: int) -> str:
-    return f"host_{number}_"
-
-
-def _book_tables(connection: sqlite3.Connection) -> list[str]:
-    """The tables of a ledger's book, by their plain names."""
-    names = [row[0] for row in connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")]
-    return [name for name in names if name not in _NO_BOOK and not name.startswith(("host_", "sqlite_"))]
 
 
 @contextlib.contextmanager
@@ -391,7 +348,7 @@ def _merge_one(
     with source.reading() as connection:
         rows = sum(
             int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608  # names of ours
-            for table in _book_tables(connection)
+            for table in book_tables(connection)
         )
         runs, watched = _runs(connection), connection.execute(_WATCHED).fetchall()
         rows_behind = (
@@ -483,10 +440,10 @@ def _copy_book(
         # the name is taken at the end
         number = _new_host(target, (f"{name}\n", kind, source.state.identity, now_us, 0))
     try:
-        for table in _book_tables(target):
+        for table in book_tables(target):
             for rows in _in_steps(source, table, target):
                 with _transaction(target):
-                    _insert(target, f"{_prefix(number)}{table}", rows)
+                    _insert(target, f"{prefix(number)}{table}", rows)
                 tick()
         with _transaction(target):
             _drop(target, "name = ?", name)
@@ -507,7 +464,7 @@ def _in_steps(
         rows = connection.execute(f"SELECT {columns} FROM {table}")  # noqa: S608  # names of ours
     while True:
         with source.reading():
-            some = rows.fetchmany(_LARGE_ROWS_AT_ONCE if table in _LARGE else _ROWS_AT_ONCE)
+            some = rows.fetchmany(_LARGE_ROWS_AT_ONCE if table in LARGE else _ROWS_AT_ONCE)
         if not some:
             return
         yield some
@@ -526,15 +483,15 @@ def _new_host(target: sqlite3.Connection, values: Sequence[object]) -> int:
     """
     sql = "INSERT INTO host (name, kind, identity, merged_us, complete) VALUES (?, ?, ?, ?, ?) RETURNING id"
     number = int(target.execute(sql, tuple(values)).fetchone()[0])
-    prefix = _prefix(number)
+    own = prefix(number)
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as pattern:
         schema.migrate(pattern, 0, 0)
         found = pattern.execute(
             "SELECT tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type DESC, rowid"
         )
         for table, made_by in found:
-            if table not in _NO_BOOK:
-                target.execute(re.sub(r"\b(TABLE|REFERENCES|INDEX|ON) (\w+)", rf"\1 {prefix}\2", made_by))
+            if table not in NO_BOOK:
+                target.execute(re.sub(r"\b(TABLE|REFERENCES|INDEX|ON) (\w+)", rf"\1 {own}\2", made_by))
     return number
 
 
@@ -545,7 +502,7 @@ def _drop(target: sqlite3.Connection, which: str, *values: object) -> None:
         names = [
             row[0]
             for row in target.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            if row[0].startswith(_prefix(number))
+            if row[0].startswith(prefix(number))
         ]
         for name in reversed(names):  # those that others refer to were made first
             target.execute(f"DROP TABLE {name}")

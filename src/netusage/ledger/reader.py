@@ -416,16 +416,16 @@ class LedgerReader:
 
     def hosts(self) -> list[HostRecord]:
         """The books of other machines and disks that were merged into the ledger, by name."""
-        from netusage.ledger import hosts  # noqa: PLC0415  # most ledgers have none
+        from netusage.ledger import host_views  # noqa: PLC0415  # most ledgers have none
 
         with self.reading() as connection:
-            return hosts.records(connection)
+            return host_views.records(connection)
 
     def _look_at(self, host: str, version: int) -> None:
-        from netusage.ledger import hosts  # noqa: PLC0415  # as above
+        from netusage.ledger import host_views  # noqa: PLC0415  # as above
 
-        known = hosts.records(self._connection) if version == schema.VERSION else []
-        hosts.look_at(self._connection, hosts.find(known, host, self.path))
+        known = host_views.records(self._connection) if version == schema.VERSION else []
+        host_views.look_at(self._connection, host_views.find(known, host, self.path))
 
     def _read_state(self, version: int) -> LedgerState:
         rows = (
