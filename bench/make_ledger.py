@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from netusage.ledger import fives, machine_chunks, schema
+from netusage.ledger import fives, machine_chunks, schema, share_changes
 from netusage.ledger.chunks import DAY_S, LONGEST_S, Chunk
 from netusage.model import MINUTE_S, QUARTER_S, US
 
@@ -258,6 +258,7 @@ def add_applications(db: sqlite3.Connection, from_s: int, until_s: int, count: i
         db.executemany(sql, rows(start_s, DAY_S, 160, 400_000_000))
     for start_s in range(max(days_until_s, from_s), until_s, QUARTER_S):
         db.executemany(sql, rows(start_s, QUARTER_S, 40, 6_000_000))
+    share_changes.give_all(db)
     db.execute("UPDATE run SET tier = 'kernel'")
 
 

@@ -7,6 +7,7 @@ from support.ledgers import START_S, writing
 from support.verify import assert_verify_agrees
 
 from netusage.cli.failures import run
+from netusage.ledger import share_changes
 from netusage.ledger.batch import Part
 from netusage.model import QUARTER_S, US, Counters, GapKind, Who
 
@@ -76,6 +77,7 @@ def rich(path, *, full=True):
             "UPDATE share SET start_s = ?, seconds = 86400 WHERE start_s = ?",
             (BEGIN_S // 86_400 * 86_400, BEGIN_S),
         )
+        share_changes.give_all(db)
     assert_verify_agrees(path)
 
 

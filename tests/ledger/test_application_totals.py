@@ -9,7 +9,7 @@ from support import book
 from support.ledgers import DAY_S, START_S, writing
 
 from netusage.errors import LedgerError
-from netusage.ledger import schema
+from netusage.ledger import schema, share_changes
 from netusage.ledger.batch import Part
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.repair import repair
@@ -195,6 +195,7 @@ def test_repair_takes_over_what_is_no_more_in_the_rows(path):
         ledger.commit(START_S + 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("DELETE FROM share")
+        share_changes.give_all(db)
         db.execute("UPDATE epoch SET recorded_rx_bytes = 1")  # something to repair
     before = totals(path)
     repair(str(path), now_us=(START_S + 60) * US, boot_id="boot-1", agree=lambda _: True)

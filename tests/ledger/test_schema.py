@@ -32,6 +32,7 @@ def connection(tmp_path):
 NEWER_THAN_THE_THIRD = {
     "machine_chunk",
     "share",
+    "share_change",
     "application",
     "application_counter",
     "application_total",

@@ -8,6 +8,7 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+from netusage.ledger import share_changes
 from netusage.ledger.batch import Part
 from netusage.ledger.reader import LedgerReader
 from netusage.model import QUARTER_S, US, Counters, Who
@@ -77,6 +78,7 @@ def years(path, now_s, *, count=10, interfaces=2, counted=2):
                     "INSERT INTO share VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     _split(dice, (start_s, interface, end_s - start_s), rows[n], chosen, numbers),
                 )
+        share_changes.give_all(db)
         db.execute(
             "UPDATE run SET tier = 'kernel' WHERE last_us > ?", ((now_s - SHARES_FOR_DAYS * DAY_S) * US,)
         )

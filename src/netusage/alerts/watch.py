@@ -1,15 +1,11 @@
 """Watching a ledger in a process of its own, beside the recorder or alone: look, keep what was found, deliver it."""
 
 import contextlib
-import os
-import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from netusage.alerts.deliver import Deliveries
 from netusage.alerts.look import Look
@@ -21,7 +17,7 @@ from netusage.errors import ExitCode, LedgerCorruptError, LedgerError, LedgerHel
 from netusage.ledger.alert_journal import Alert, AlertJournal, journal_path
 from netusage.model import NS, Instant
 from netusage.periods import zone
-from netusage.recorder.waiting import SignalWaiter
+from netusage.recorder.waiting import Bell, SignalWaiter, end_of_input
 from netusage.settings.schema import Settings
 
 KEPT_US = 400 * DAY_US
@@ -48,44 +44,6 @@ class WatchOptions:
     with_recorder: bool = False
 
 
-class Bell:
-    """Wakes who waits for it, from any thread. A context manager."""
-
-    def __init__(self) -> None:
-        self._heard, self._rung = socket.socketpair()
-        self._heard.setblocking(False)
-        self._rung.setblocking(False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._heard.close()
-        self._rung.close()
-
-    def fileno(self) -> int:
-        """Readable when it was rung."""
-        return self._heard.fileno()
-
-    def ring(self) -> None:
-        """Wake who waits; harmless when it was rung already, or nobody waits any more."""
-        with contextlib.suppress(OSError):
-            self._rung.send(b"\0")
-
-    def silence(self) -> None:
-        """Be ready for the next ring."""
-        with contextlib.suppress(BlockingIOError):
-            while self._heard.recv(64):
-                pass
-
-    def wait(self, timeout_ns: int) -> None:
-        """Wait for a ring, whatever signals come."""
-        select.select([self._heard], [], [], max(timeout_ns, 0) / NS)
-        self.silence()
-
-
 def watch(options: WatchOptions, clock: Clock | None = None) -> ExitCode:
     """Watch until a signal, or the end of the recorder, asks to stop.
 
@@ -96,7 +54,7 @@ def watch(options: WatchOptions, clock: Clock | None = None) -> ExitCode:
     """
     clock = clock or SystemClock()
     with SignalWaiter() as waiter, Bell() as bell:
-        ended = _end_of_input(bell) if options.with_recorder else threading.Event()
+        ended = end_of_input(bell) if options.with_recorder else threading.Event()
         journal, stop = _hold(options, clock, waiter, bell, ended)
         if journal is None:
             return stop
@@ -145,21 +103,6 @@ def _hold(
         bell.silence()
         if wake.stop is not None or ended.is_set():
             return None, wake.stop or ExitCode.OK
-
-
-def _end_of_input(bell: Bell) -> threading.Event:
-    """Set when standard input ends: the recorder held its other end, and the system closes that however it ends."""
-    ended = threading.Event()
-
-    def follow() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(0, 4096):
-                pass
-        ended.set()
-        bell.ring()
-
-    threading.Thread(target=follow, name="recorder", daemon=True).start()
-    return ended
 
 
 class Watcher:

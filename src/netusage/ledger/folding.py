@@ -3,24 +3,33 @@
 No sum ever changes by any of it. What a tail had stands under the application of kind "other", by the same quarter,
 interface, scope, protocol and family; a day has what its quarters had, by all of these but the quarter. Everything is
 done inside commits, a little in each quarter of an hour, so that none is long, and so that a clock which is years ahead
-for an hour costs days of quarters and not all of them.
+for an hour costs days of quarters and not all of them. Where the record is delivered to a fleet, nothing is folded
+before it was: folded rows cannot be told from one another any more.
 """
 
 import sqlite3
 from collections.abc import Callable, Generator, Iterable
-from itertools import repeat
+from itertools import repeat, takewhile
 from typing import Any
 
+from netusage.ledger import share_changes
 from netusage.ledger.chunks import DAY_S
 from netusage.model import QUARTER_S, US
 
 # The local day in which a time lies: from when to when, UTC seconds, multiples of 900.
 DayOf = Callable[[int], tuple[int, int]]
+# Up to which change number the ledger of that identity was delivered; None when it is delivered to nobody.
+Shipped = Callable[[str], int | None]
 
 
 def utc_day(at_s: int) -> tuple[int, int]:
     """The day of UTC in which a time lies, a `DayOf`."""
     return at_s // DAY_S * DAY_S, at_s // DAY_S * DAY_S + DAY_S
+
+
+def nobody_waits(_identity: str) -> int | None:
+    """Whatever is there may be folded, a `Shipped`."""
+    return None
 
 
 _TAILS_AT_ONCE = 2  # days
@@ -66,6 +75,7 @@ _QUARTERS = f"""
 SELECT interface_id, application_id, scope, protocol, family, seconds, rx_bytes, tx_bytes, rx_packets, tx_packets
 FROM share WHERE {_OF_DAY}
 """  # noqa: S608  # fixed texts
+_DAYS_BEHIND = f"SELECT DISTINCT start_s / {DAY_S} * {DAY_S} FROM share_change WHERE change > ?"  # noqa: S608
 _FORGET_QUARTERS = f"DELETE FROM share WHERE {_OF_DAY}"  # noqa: S608
 _WRITE_DAY = "INSERT INTO share VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PERHAPS_UNUSED = """
@@ -86,12 +96,15 @@ class Folding:
         below_ppm: millionths of an interface's bytes of a day; applications with less are its tail. 0: there is none.
         kept_s: how long quarters are kept, seconds.
         day_of: cuts the days that they become.
+        shipped: what was delivered; nothing else is folded.
     """
 
-    def __init__(self, below_ppm: int, kept_s: int, day_of: DayOf) -> None:
+    def __init__(self, below_ppm: int, kept_s: int, day_of: DayOf, shipped: Shipped = nobody_waits) -> None:
         self._below_ppm = below_ppm
         self._kept_s = kept_s
         self._day_of = day_of
+        self._shipped = shipped
+        self._identity = ""
         self._unused = _Unused()
         self._tails: set[int] = set()  # UTC days that may have one
         self._folded: list[int] = []  # those of them that this transaction has seen to
@@ -102,6 +115,10 @@ class Folding:
         """Look at the ledger that was opened: of the last day in it nobody may have seen the end."""
         last = _rows(connection, "SELECT max(start_s) FROM share WHERE start_s <= ?", now_s)[0][0]
         self._tails = set() if last is None else {last // DAY_S * DAY_S}
+        self._identity = "".join(row[0] for row in _rows(connection, "SELECT identity FROM ledger"))
+        shipped = self._shipped(self._identity)
+        if shipped is not None:
+            self._tails.update(row[0] for row in _rows(connection, _DAYS_BEHIND, shipped))
         self._folded = []
         self._from_s = self._goes_on_s = 0
         self._unused = _Unused()
@@ -115,12 +132,17 @@ class Folding:
 
     def turn(self, connection: sqlite3.Connection, now_s: int) -> None:
         """Do some of what is due, inside a transaction; once in a quarter of an hour is enough."""
+        shipped = self._shipped(self._identity)
+
+        def may_be_folded(day_s: int) -> bool:
+            return shipped is None or not share_changes.is_behind(connection, day_s, day_s + DAY_S, shipped)
+
         over = sorted(day_s for day_s in self._tails if day_s + DAY_S <= now_s)
-        self._folded = over[:_TAILS_AT_ONCE]
+        self._folded = list(takewhile(may_be_folded, over[:_TAILS_AT_ONCE]))
         for day_s in self._folded:
             fold_tail(connection, day_s, day_s + DAY_S, self._below_ppm)
         self._goes_on_s, moved = make_day(
-            connection, self._from_s, now_s - self._kept_s, self._day_of, self._below_ppm
+            connection, self._from_s, now_s - self._kept_s, self._day_of, self._below_ppm, shipped=shipped
         )
         self._unused.discard(moved)
         self._unused.turn(connection, now_s)
@@ -225,7 +247,13 @@ def fold_tail(connection: sqlite3.Connection, from_s: int, until_s: int, below_p
 
 
 def make_day(
-    connection: sqlite3.Connection, from_s: int, before_s: int, day_of: DayOf, below_ppm: int
+    connection: sqlite3.Connection,
+    from_s: int,
+    before_s: int,
+    day_of: DayOf,
+    below_ppm: int,
+    *,
+    shipped: int | None = None,
 ) -> tuple[int, set[int]]:
     """Make a day of the oldest quarters, if that day is over by `before_s`; its tail is folded then.
 
@@ -238,6 +266,7 @@ def make_day(
         before_s: UTC seconds; quarters from it on are kept.
         day_of: cuts days.
         below_ppm: as for `fold_tail`.
+        shipped: a day with anything above that change number is left as it is, None: no day is.
 
     Returns:
         Before when no quarters are left, UTC seconds, to go on from; and the applications that had rows in the day.
@@ -250,9 +279,12 @@ def make_day(
     if not quarter:
         return until_s, set()
     start_s, end_s = day_of(quarter[0][0])
-    if end_s > before_s:
+    if end_s > before_s or (
+        shipped is not None and share_changes.is_behind(connection, start_s, end_s, shipped)
+    ):
         return quarter[0][0], set()
     sums: dict[tuple[int, ...], list[int]] = {}
+    again = False  # it is a day already, in part
     for row in _each(connection, _QUARTERS, start_s, end_s):
         into = sums.setdefault(row[:5], [0, 0, 0, 0, end_s - start_s])
         into[0] += row[6]
@@ -260,10 +292,12 @@ def make_day(
         into[2] += row[8]
         into[3] += row[9]
         into[4] = max(into[4], row[5])  # which may be a day of another zone
+        again = again or row[5] != QUARTER_S
     if not any(number >> 63 for into in sums.values() for number in into):
         connection.execute(_FORGET_QUARTERS, (start_s, end_s))
         connection.executemany(_WRITE_DAY, [(start_s, *key, *into) for key, into in sums.items()])
         fold_tail(connection, start_s, start_s + QUARTER_S, below_ppm)
+        share_changes.fold(connection, start_s, end_s, again=again)
     return end_s, {key[1] for key in sums}
 
 

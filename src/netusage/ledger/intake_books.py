@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from netusage.ledger import chunks, fives, machine_chunks
+from netusage.ledger import chunks, fives, machine_chunks, share_changes
 from netusage.model import MINUTE_S, QUARTER_S, US, Counters, Who
 
 # Why there is an estimated stretch: its row was longer than what a ledger keeps. Also how epochs began and ended.
@@ -129,6 +129,7 @@ class Books:
             "INSERT INTO ledger VALUES (1, ?, ?, ?, ?, ?)",
             (str(uuid.uuid4()), created_us, change, sealed_s, minutes_from_s),
         )
+        share_changes.give_all(self._connection)
         fives.note_all(self._connection)
         machine_chunks.refresh_all(self._connection)
         longer = rows - minutes - quarters

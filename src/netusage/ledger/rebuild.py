@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from netusage.ledger import chunks, fives, machine_chunks
+from netusage.ledger import chunks, fives, machine_chunks, share_changes
 from netusage.ledger.rescue import Lost, LostChunk, Table
 from netusage.ledger.schema import LARGEST
 from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Counters, GapKind
@@ -289,6 +289,7 @@ class Rebuild:
             last += 1
             self._execute(f"UPDATE {table} SET change = ? WHERE id = ?", (last, row))  # noqa: S608
         self._execute("UPDATE ledger SET change = ?", (last,))
+        share_changes.give_all(self._connection)
 
     # ---- Epochs and totals --------------------------------------------------------------------------------------
 

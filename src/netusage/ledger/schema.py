@@ -346,6 +346,20 @@ CREATE TABLE imported (                -- rows of another program's record as th
 ) STRICT, WITHOUT ROWID;
 """
 
+_SHARE_CHANGE = """
+CREATE TABLE share_change (            -- of quarters in `share` that are sealed, and of days made of them
+  start_s INTEGER PRIMARY KEY,
+  change INTEGER NOT NULL              -- as those of chunks: grows with every change of a row of that quarter
+) STRICT;
+"""
+# What the quarters that are there already are given, in one book: all tables have its prefix.
+_NUMBER_SHARES = """
+INSERT INTO {book}share_change
+SELECT start_s, (SELECT change FROM {book}ledger) + row_number() OVER (ORDER BY start_s)
+FROM (SELECT DISTINCT start_s FROM {book}share WHERE start_s < (SELECT sealed_until_s FROM {book}ledger));
+UPDATE {book}ledger SET change = max(change, coalesce((SELECT max(change) FROM {book}share_change), 0));
+"""
+
 
 def _run(connection: sqlite3.Connection, statements: str) -> None:
     for statement in statements.split(";\n"):
@@ -429,6 +443,14 @@ def _hosts(connection: sqlite3.Connection) -> None:
     _run(connection, _HOSTS)
 
 
+def _share_changes(connection: sqlite3.Connection) -> None:
+    """What applications had is known by change numbers, in the ledger's own book and in those of its hosts."""
+    hosts = connection.execute("SELECT id FROM host ORDER BY id").fetchall()
+    for book in ("", *(f"host_{number}_" for (number,) in hosts)):
+        _run(connection, _SHARE_CHANGE.replace("share_change", f"{book}share_change"))
+        _run(connection, _NUMBER_SHARES.format(book=book))
+
+
 # Position n makes schema version n + 1 out of version n.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _create,
@@ -439,6 +461,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _lasting,
     _running,
     _hosts,
+    _share_changes,
 )
 VERSION = len(MIGRATIONS)
 

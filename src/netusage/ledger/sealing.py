@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from netusage.ledger import chunks, fives, machine_chunks
+from netusage.ledger import chunks, fives, machine_chunks, share_changes
 from netusage.model import QUARTER_S
 
 _DROP_AT_ONCE_S = 2 * 3600
@@ -20,6 +20,7 @@ def seal(connection: sqlite3.Connection, from_s: int, until_s: int) -> None:
     rows = connection.execute(chunks.QUARTERS_OF_MINUTES, (from_s, until_s)).fetchall()
     for interface_id, own in groupby(rows, key=itemgetter(0)):
         change = chunks.append(connection, interface_id, [row[1:] for row in own], change)
+    change = share_changes.seal(connection, from_s, until_s, change)
     connection.execute("UPDATE ledger SET sealed_until_s = ?, change = ?", (until_s, change))
     days = range(from_s // chunks.DAY_S * chunks.DAY_S, until_s - chunks.DAY_S + 1, chunks.DAY_S)
     for day_s in days:

@@ -51,8 +51,14 @@ WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR start_s % {
 _CHUNKS = "SELECT id, start_s FROM chunk WHERE interface_id = ? ORDER BY start_s"
 _CHUNK = f"SELECT {FIELDS}, byte_totals, packet_totals, peak_rx, peak_tx, crc FROM chunk WHERE id = ?"  # noqa: S608
 _CHANGES = """
-SELECT change, count(*) FROM (SELECT change FROM chunk UNION ALL SELECT change FROM span)
+SELECT change, count(*) FROM (SELECT change FROM chunk UNION ALL SELECT change FROM span UNION ALL SELECT change FROM share_change)
 GROUP BY change HAVING count(*) > 1 OR change > ? OR change < 1
+"""
+_SHARES_UNNUMBERED = """
+SELECT start_s, 'has no change number' FROM (SELECT DISTINCT start_s FROM share WHERE start_s < ?1)
+WHERE start_s NOT IN (SELECT start_s FROM share_change)
+UNION ALL SELECT start_s, 'has a change number and no rows, or is not sealed' FROM share_change c
+WHERE start_s >= ?1 OR NOT EXISTS (SELECT 1 FROM share WHERE share.start_s = c.start_s)
 """
 
 
@@ -342,6 +348,8 @@ class _Verification:
         for change, times in self._ask(_CHANGES, self._state.change):
             what = "was given more than once" if times > 1 else "was never given"
             yield Finding("chunk", "", None, f"change number {change} {what}")
+        for start_s, what in self._ask(_SHARES_UNNUMBERED, self._state.sealed_until_s):
+            yield Finding("share", "", start_s * US, f"the quarter {what}")
 
     def _by_interface(self, sql: str, *values: Any) -> dict[int, Counters]:
         sums = ", ".join(f"sum({column})" for column in _COLUMNS)

@@ -10,9 +10,9 @@ from itertools import repeat
 from operator import add
 
 from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError
-from netusage.ledger import connect, lock, memory, schema, sealing
+from netusage.ledger import connect, lock, memory, schema, sealing, share_changes
 from netusage.ledger.batch import Batch, Epoch, Remembered
-from netusage.ledger.folding import DayOf, Folding, utc_day
+from netusage.ledger.folding import DayOf, Folding, Shipped, nobody_waits, utc_day
 from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Gap, Place, Who
 
 BUSY_MS = 100  # a locked ledger must not delay a reading
@@ -109,6 +109,7 @@ class LedgerWriter:
         other_below_ppm: millionths of an interface's bytes of a day; applications with less become one, "other".
         quarters_kept_s: how long applications are kept by quarters of an hour, seconds; they become days then.
         day_of: cuts these days: from when to when, UTC seconds, multiples of 900, the one lasts in which a time lies.
+        shipped: tells what may be folded, where copies of it are delivered.
 
     Raises:
         LedgerHeldError: another recorder holds it.
@@ -128,6 +129,7 @@ class LedgerWriter:
         other_below_ppm: int = 10,
         quarters_kept_s: int = 400 * 86400,
         day_of: DayOf = utc_day,
+        shipped: Shipped = nobody_waits,
     ) -> None:
         self.path = path
         self.set_aside_to: str | None = None
@@ -140,7 +142,7 @@ class LedgerWriter:
         self._swept_in = 0  # the quarter of an hour in which old minutes were dropped last
         self._place_id = 0
         self._minutes_kept_s = minutes_kept_s
-        self._folding = Folding(other_below_ppm, quarters_kept_s, day_of)
+        self._folding = Folding(other_below_ppm, quarters_kept_s, day_of, shipped)
         self._make_directory()
         self._refuse_others_files()
         self._hold = lock.hold(path, now_us)
@@ -395,7 +397,10 @@ class LedgerWriter:
         write = self._connection.executemany
         write(_ADD_SHARE, shares)
         write(_ADD_TO_APPLICATION, _totals(batch))
-        self._folding.note({row[0] for row in shares}, numbers.values())
+        starts = {row[0] for row in shares}
+        if late := [start_s for start_s in starts if start_s < self._sealed_until_s]:
+            share_changes.give(self._connection, late)
+        self._folding.note(starts, numbers.values())
         write(_MEET_VERSION, [(number(who), *version, now_us, now_us) for who, *version in batch.versions])
         if batch.counted is None:
             return

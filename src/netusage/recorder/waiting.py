@@ -1,6 +1,7 @@
 """Waiting: for the next reading, for a link event, for a signal; whichever comes first."""
 
 import contextlib
+import os
 import select
 import signal
 import socket
@@ -54,6 +55,44 @@ class ThreadWaiter:
         """Wait until the time is up or somebody stops it."""
         stopped = self._stopped.wait(max(timeout_ns, 0) / NS)
         return Wake(stop=ExitCode.OK if stopped else None)
+
+
+class Bell:
+    """Wakes who waits for it, from any thread. A context manager."""
+
+    def __init__(self) -> None:
+        self._heard, self._rung = socket.socketpair()
+        self._heard.setblocking(False)
+        self._rung.setblocking(False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._heard.close()
+        self._rung.close()
+
+    def fileno(self) -> int:
+        """Readable when it was rung."""
+        return self._heard.fileno()
+
+    def ring(self) -> None:
+        """Wake who waits; harmless when it was rung already, or nobody waits any more."""
+        with contextlib.suppress(OSError):
+            self._rung.send(b"\0")
+
+    def silence(self) -> None:
+        """Be ready for the next ring."""
+        with contextlib.suppress(BlockingIOError):
+            while self._heard.recv(64):
+                pass
+
+    def wait(self, timeout_ns: int) -> None:
+        """Wait for a ring, whatever signals come."""
+        select.select([self._heard], [], [], max(timeout_ns, 0) / NS)
+        self.silence()
 
 
 class SignalWaiter:
@@ -135,3 +174,18 @@ class SignalWaiter:
 
     def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
         self._reload = True
+
+
+def end_of_input(bell: Bell) -> threading.Event:
+    """Set when standard input ends: the recorder held its other end, and the system closes that however it ends."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        ended.set()
+        bell.ring()
+
+    threading.Thread(target=follow, name="recorder", daemon=True).start()
+    return ended

@@ -1,0 +1,178 @@
+"""What was written since it was asked last: the ledger for those who keep a copy of it elsewhere.
+
+Everything that adds up has a change number; whatever is above the last one that is known there is new or changed. Each
+`Statement` is a whole: all that is known now of a chunk, an estimated stretch, or the applications of a quarter of an
+hour, so it may be told again and replaces what was told before. All of it comes from one snapshot, and a statement at a
+time is in memory.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from netusage.errors import LedgerCorruptError
+from netusage.ledger.answers import GapRecord
+from netusage.ledger.chunks import FIELDS, Chunk, Quarter
+from netusage.ledger.reader import LedgerReader
+from netusage.ledger.schema import LARGEST
+from netusage.model import QUARTER_S, Counters, Who
+
+_CHANGES = """
+SELECT change, 0, id FROM chunk WHERE change > ?1 UNION ALL SELECT change, 1, id FROM span WHERE change > ?1
+UNION ALL SELECT change, 2, start_s FROM share_change WHERE change > ?1 ORDER BY 1
+"""
+_CHUNK = f"SELECT {FIELDS} FROM chunk WHERE id = ?"  # noqa: S608  # fixed text
+_SPAN = """
+SELECT interface_id, id, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets, kind FROM span WHERE id = ?
+"""
+_SHARES = """
+SELECT seconds, interface_id, kind, name, path, user, unit, container, pod, scope, protocol, family,
+  rx_bytes, tx_bytes, rx_packets, tx_packets
+FROM share JOIN application ON id = application_id WHERE start_s = ?
+"""
+_GAPS = "SELECT id, start_us, end_us, kind, lossy, interface, note FROM gap WHERE id > ? ORDER BY id"
+_LONGEST_DAY_S = 27 * 3600  # of any zone since 1970
+_STARTS = "SELECT start_s FROM share_change WHERE start_s > ? AND start_s < ? ORDER BY start_s"
+_IS_DAY = f"SELECT 1 FROM share WHERE start_s = ? AND seconds > {QUARTER_S} AND start_s + seconds > ? LIMIT 1"  # noqa: S608
+_LINE = """
+SELECT (SELECT applied_us FROM migration ORDER BY version LIMIT 1),
+  coalesce((SELECT max(id) FROM run), 0), coalesce((SELECT started_us FROM run ORDER BY id DESC LIMIT 1), 0),
+  coalesce((SELECT last_us FROM run ORDER BY id DESC LIMIT 1), 0)
+"""
+_RUN_WENT_ON = "SELECT 1 FROM run WHERE id = ? AND started_us = ? AND last_us >= ?"
+_FIRST_PLACE = "SELECT machine FROM place ORDER BY id LIMIT 1"
+_NO_MACHINE = "import"  # where the books were written out of rows
+
+
+class Line(NamedTuple):
+    """Which ledger it is, and how far its record goes: what a copy of an earlier state would not have.
+
+    made_us: when the file was made; a repaired ledger is another file.
+    run, started_us, last_us: of the last life of a recorder in it, zeros where there was none.
+    """
+
+    identity: str
+    made_us: int
+    run: int
+    started_us: int
+    last_us: int
+
+
+class ShareRow(NamedTuple):
+    """What one application had of an interface's bytes, from the start of its statement on."""
+
+    seconds: int
+    interface_id: int
+    who: Who
+    scope: int
+    protocol: int
+    family: int
+    counters: Counters
+
+
+class SpanRow(NamedTuple):
+    """An estimated stretch, and its number in the ledger."""
+
+    interface_id: int
+    number: int
+    start_us: int
+    end_us: int
+    counters: Counters
+    kind: str
+
+
+class Statement(NamedTuple):
+    """What is known now of one thing; its lists belong together.
+
+    change: its number.
+    interface_id, quarters: of a chunk, without the idle ones.
+    span: an estimated stretch.
+    start_s, shares: all that applications had in the quarter, or day, that begins there; None when it is none.
+    """
+
+    change: int
+    interface_id: int = 0
+    quarters: tuple[Quarter, ...] = ()
+    span: SpanRow | None = None
+    start_s: int | None = None
+    shares: tuple[ShareRow, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many rows it has."""
+        return len(self.quarters) + len(self.shares) + (self.span is not None)
+
+    @property
+    def end_s(self) -> int:
+        """Where its quarter or day ends, UTC seconds."""
+        return (self.start_s or 0) + max((row.seconds for row in self.shares), default=QUARTER_S)
+
+
+def line(reader: LedgerReader) -> Line:
+    """Which ledger it is, and how far it goes."""
+    with reader.reading() as connection:
+        return Line(reader.state.identity, *connection.execute(_LINE).fetchone())
+
+
+def goes_on(reader: LedgerReader, known: Line) -> bool:
+    """Whether this is a later state of what was known, and not of a copy of it from before."""
+    now = line(reader)
+    if (now.identity, now.made_us) != (known.identity, known.made_us):
+        return False
+    with reader.reading() as connection:
+        return not known.run or connection.execute(_RUN_WENT_ON, known[2:]).fetchone() is not None
+
+
+def machine(reader: LedgerReader) -> str:
+    """The machine on which the ledger was begun, wherever it is recorded into now; "" when it is not known."""
+    with reader.reading() as connection:
+        found = connection.execute(_FIRST_PLACE).fetchone()
+    return "" if found is None or found[0] == _NO_MACHINE else str(found[0])
+
+
+def statements(reader: LedgerReader, above: int) -> Iterator[Statement]:
+    """Everything with a change number above that, in order.
+
+    Raises:
+        LedgerCorruptError: the ledger is damaged, or a number in it can be none.
+    """
+    with reader.reading() as connection:
+        changes = connection.execute(_CHANGES, (above,)).fetchall()
+    for change, kind, key in changes:
+        with reader.reading() as connection:
+            if kind == 0:
+                chunk = Chunk.of_row(connection.execute(_CHUNK, (key,)).fetchone())
+                quarters = tuple(quarter for quarter in chunk.quarters() if any(quarter[1:]))
+                found = Statement(change, interface_id=chunk.interface_id, quarters=quarters)
+                numbers: Iterable[int] = (max(quarter[1:]) for quarter in quarters)
+            elif kind == 1:
+                row = connection.execute(_SPAN, (key,)).fetchone()
+                span = SpanRow._make((*row[:4], Counters(*row[4:8]), row[8]))
+                found = Statement(change, span=span)
+                numbers = span.counters
+            else:
+                shares = tuple(
+                    ShareRow._make((row[0], row[1], Who(*row[2:9]), *row[9:12], Counters(*row[12:16])))
+                    for row in connection.execute(_SHARES, (key,))
+                )
+                found = Statement(change, start_s=key, shares=shares)
+                numbers = (number for share in shares for number in share.counters)
+        if any(not 0 <= number <= LARGEST for number in numbers):
+            raise LedgerCorruptError(
+                f"the ledger {reader.path} has a number that nothing can have counted",
+                hint=f"see where with: netusage verify --db {reader.path}",
+            )
+        yield found
+
+
+def is_in_a_day(reader: LedgerReader, start_s: int) -> bool:
+    """Whether a quarter of an hour lies in what is a day already: it will be added to that."""
+    with reader.reading() as connection:
+        starts = connection.execute(_STARTS, (start_s - _LONGEST_DAY_S, start_s)).fetchall()
+        return any(connection.execute(_IS_DAY, (at_s, start_s)).fetchone() for (at_s,) in starts)
+
+
+def gaps_above(reader: LedgerReader, number: int) -> Iterator[tuple[int, GapRecord]]:
+    """The declared gaps with a higher number, which have no change numbers, in order."""
+    with reader.reading() as connection:
+        for row in connection.execute(_GAPS, (number,)):
+            yield row[0], GapRecord(row[1], row[2], row[3], bool(row[4]), row[5], row[6])

@@ -1,0 +1,159 @@
+"""What was written since a change number, told whole and in order; and which ledger it is."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.ledgers import DAY_S, START_S, writing
+
+from netusage.errors import LedgerCorruptError
+from netusage.ledger import ship_queries
+from netusage.ledger.batch import Part
+from netusage.ledger.reader import LedgerReader
+from netusage.ledger.repair import repair
+from netusage.model import QUARTER_S, US, Counters, GapKind, Who
+
+APP = Who("application", "web", "/usr/bin/web", "eva", "web.service", "shop", "pod-1")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.db"
+
+
+def at(quarter):
+    return START_S + quarter * QUARTER_S
+
+
+def told(path, above=0):
+    with LedgerReader(str(path)) as reader:
+        return list(ship_queries.statements(reader, above))
+
+
+def line(path):
+    with LedgerReader(str(path)) as reader:
+        return ship_queries.line(reader)
+
+
+def goes_on(path, known):
+    with LedgerReader(str(path)) as reader:
+        return ship_queries.goes_on(reader, known)
+
+
+def share(ledger, quarter, epoch, rx=100, who=APP):
+    ledger.share(Part(at(quarter), epoch, who, 3, 17, 6), Counters(rx, 2, 3, 4))
+
+
+def test_everything_is_told_once_by_its_number_and_only_what_is_above_it_later(path):
+    with writing(path) as ledger:
+        eth0 = ledger.interface("eth0")
+        ledger.count(eth0, at(0), 1, 2, 3, 4, peak_rx=5, peak_tx=6)
+        ledger.count(eth0, at(2), 10, 0, 0, 0)  # and nothing in between
+        ledger.span(eth0, at(0) * US, at(1) * US, 7, 8, 9, 10)
+        share(ledger, 2, eth0)
+        ledger.commit(at(3))
+        first = told(path)
+        span, chunk, shares = first
+        assert [one.change for one in first] == [1, 2, 3]
+        assert chunk.quarters == ((at(0), 1, 2, 3, 4, 5, 6), (at(2), 10, 0, 0, 0, 0, 0))
+        assert (span.span.number, span.span.counters, span.span.kind) == (1, Counters(7, 8, 9, 10), "stopped")
+        ((row,), start_s, end_s) = shares.shares, shares.start_s, shares.end_s
+        assert (start_s, end_s) == (at(2), at(3))
+        assert (row.who, row.scope, row.protocol, row.family) == (APP, 3, 17, 6)
+        assert row.counters == Counters(100, 2, 3, 4)
+        assert [one.size for one in first] == [1, 2, 1]
+        assert told(path, 3) == []
+        ledger.count(eth0, at(3), 1, 1, 1, 1)
+        ledger.commit(at(3) + 10)
+        assert told(path, 3) == []  # it is not sealed
+        share(ledger, 2, eth0, rx=5)
+        ledger.commit(at(4))
+        late, chunk = told(path, 3)
+    assert late.shares[0].counters == Counters(105, 4, 6, 8)
+    assert [quarter[0] for quarter in chunk.quarters] == [at(0), at(2), at(3)]
+
+
+def test_days_are_told_as_long_as_they_are_and_quarters_in_them_are_known(path):
+    with writing(path, quarters_kept_s=2 * DAY_S) as ledger:
+        eth0 = ledger.interface("eth0")
+        share(ledger, 5, eth0)
+        ledger.commit(at(6))
+        ledger.commit(START_S + 3 * DAY_S + 1)
+        (day,) = told(path)
+        assert (day.start_s, day.end_s) == (START_S, START_S + DAY_S)
+        for quarter in (5, 96):
+            share(ledger, quarter, eth0)
+        ledger.commit(START_S + 3 * DAY_S + 10)
+        with LedgerReader(str(path)) as reader:
+            assert ship_queries.is_in_a_day(reader, at(5))
+            assert not ship_queries.is_in_a_day(reader, at(96))
+
+
+def test_a_later_state_goes_on_and_an_earlier_one_another_one_or_a_repaired_one_does_not(path, tmp_path):
+    with writing(path) as ledger:
+        ledger.count(ledger.interface("eth0"), at(0), 1, 1, 1, 1)
+        ledger.commit(at(1))
+        early = line(path)
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(tmp_path / "b.db")) as copy:
+            source.backup(copy)
+        ledger.commit(at(2))
+        later = line(path)
+    with writing(path, at(3)) as ledger:
+        ledger.commit(at(4))
+    newest = line(path)
+    assert goes_on(path, early)
+    assert goes_on(path, later)
+    assert goes_on(path, newest)
+    assert not goes_on(path, newest._replace(identity="another"))
+    backup = tmp_path / "b.db"
+    assert goes_on(backup, early)
+    assert not goes_on(backup, later)
+    with writing(backup, at(5)) as ledger:  # its new run has the number of one that is gone
+        ledger.commit(at(6))
+    assert line(backup).run == newest.run
+    assert goes_on(backup, early)
+    assert not goes_on(backup, later)
+    assert not goes_on(backup, newest)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE run SET ended = 'stopped'")
+        db.execute("UPDATE interface SET rx_bytes = 77")
+    repair(str(path), now_us=at(9) * US, boot_id="boot-1", agree=lambda _: True)
+    assert line(path).identity == newest.identity
+    assert not goes_on(path, newest)
+
+
+def test_the_machine_is_the_first_one_wherever_the_disk_goes(path):
+    for n, machine in enumerate(("first", "second")):
+        with writing(path, at(n), machine=machine) as ledger:
+            ledger.commit(at(n) + 10)
+        with LedgerReader(str(path)) as reader:
+            assert ship_queries.machine(reader) == "first"
+    Path(path).unlink()
+    with writing(path, machine="") as ledger:
+        ledger.commit(at(0) + 10)
+    with LedgerReader(str(path)) as reader:
+        assert ship_queries.machine(reader) == ""
+
+
+def test_gaps_are_told_by_their_numbers(path):
+    with writing(path) as ledger:
+        for n in range(3):
+            ledger.gap(at(n), at(n) + 10, GapKind.STOPPED, lossy=n == 1, interface=f"eth{n}", note="n\n")
+        ledger.commit(at(4))
+    with LedgerReader(str(path)) as reader:
+        found = list(ship_queries.gaps_above(reader, 1))
+    assert [(number, gap.interface, gap.lossy) for number, gap in found] == [
+        (2, "eth1", True),
+        (3, "eth2", False),
+    ]
+
+
+def test_a_number_that_nothing_can_have_counted_is_told_to_nobody(path):
+    with writing(path) as ledger:
+        share(ledger, 0, ledger.interface("eth0"))
+        ledger.commit(at(1))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE share SET rx_bytes = -1")
+    with pytest.raises(LedgerCorruptError, match="nothing can have counted"):
+        told(path)
