@@ -17,10 +17,11 @@ ROOT_ON_DEBIAN := $(shell [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ] && e
 BPF_PACKAGES = clang bpftool libbpf-dev
 # a Node.js from elsewhere brings its own npm, beside which Debian's cannot be
 PAGE_PACKAGES = chromium fonts-dejavu-core $(shell command -v npm >/dev/null 2>&1 || echo npm)
-# systemd would start both as services, for everybody to reach: only where it does not run
+# systemd would start them as services, some for everybody to reach: only where it does not run
 MONITORING_PACKAGES = $(shell [ -d /run/systemd/system ] || echo prometheus prometheus-node-exporter)
+FLEET_PACKAGES = $(shell [ -d /run/systemd/system ] || echo clickhouse-server) zookeeper openssl
 TEST_PACKAGES = tzdata iproute2 nftables mount util-linux procps systemd groff zsh fish $(BPF_PACKAGES) $(PAGE_PACKAGES) \
-	$(MONITORING_PACKAGES) vnstat jq
+	$(MONITORING_PACKAGES) $(FLEET_PACKAGES) vnstat jq
 # what looks at the page as somebody does who cannot see it; the tests of the page ask for it
 AXE = build/node/node_modules/axe-core/axe.min.js
 BENCH_PACKAGES = iproute2 vnstat nethogs chromium

@@ -150,7 +150,7 @@ def test_nothing_sleeps_but_the_lock():
 _HEAVY = {
     *("rich", "textual", "matplotlib", "PIL", "apprise", "starlette", "uvicorn", "prometheus_client"),
     *("asyncio", "ssl", "http", "multiprocessing", "subprocess", "concurrent", "logging", "unittest", "xml"),
-    *("psutil", "msgspec", "platformdirs", "tomllib", "json", "csv", "zoneinfo", "decimal"),
+    *("psutil", "msgspec", "platformdirs", "tomllib", "json", "csv", "zoneinfo", "decimal", "httpx"),
 }
 _RUN_AND_TELL = """
 import sys

@@ -105,6 +105,12 @@ class OutputError(NetusageError):
     kind = "output"
 
 
+class FleetError(NetusageError):
+    """The fleet's store could not be reached, refused what was asked, or holds something else than it should."""
+
+    kind = "fleet"
+
+
 class InputError(NetusageError):
     """A file that was to be read is not what it should be: says the place in it."""
 

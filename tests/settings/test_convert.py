@@ -29,6 +29,13 @@ KEYS = declared_keys() | {key.dotted: key for table in TABLES for key in table_k
         ("plan.start", "2026-11-20", "2026-11-20"),
         ("plan.start", date(2026, 11, 20), "2026-11-20"),
         ("plan.start", "", ""),
+        ("fleet.url", "https://fleet.example.org:8443", "https://fleet.example.org:8443"),
+        ("fleet.url", "http://[::1]:8123/", "http://[::1]:8123/"),
+        ("fleet.url", "", ""),
+        ("fleet.database", "net_usage2", "net_usage2"),
+        ("fleet.share", ["units"], ("units",)),
+        ("fleet.share", [], ()),
+        ("fleet.labels", ["site=berlin", "a=b=c", "empty="], ("site=berlin", "a=b=c", "empty=")),
         ("plan.cycle", "week", "week"),
         ("plan.cycle", "30d", "30d"),
         (
@@ -164,3 +171,32 @@ def test_a_missing_msgspec_is_named_with_the_command_that_installs_it():
         "    raise AssertionError('not refused')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "reason"),
+    [
+        ("fleet.url", "fleet.example.org", "expected a URL as in"),
+        ("fleet.url", "ftp://fleet", "expected a URL as in"),
+        ("fleet.url", "http://fleet:99999", "expected a URL as in"),
+        ("fleet.url", "http://", "expected a URL as in"),
+        ("fleet.url", "http://fleet/database", "of a server alone"),
+        ("fleet.url", "http://fleet?user=eva", "of a server alone"),
+        ("fleet.database", "a-b", "letters, digits and underscores"),
+        ("fleet.database", "a`; DROP", "letters, digits and underscores"),
+        ("fleet.share", ["aplications"], "did you mean 'applications'"),
+        ("fleet.labels", ["berlin"], "expected labels as in"),
+        ("fleet.labels", ["=berlin"], "expected labels as in"),
+        ("fleet.labels", ["a=b\nc"], "expected labels as in"),
+    ],
+)
+def test_what_a_fleet_cannot_be_is_told(dotted, value, reason):
+    with pytest.raises(Invalid, match=reason):
+        parse(KEYS[dotted], value)
+
+
+def test_a_password_in_the_url_of_a_fleet_is_refused_and_not_repeated():
+    for url in ("https://eva:s3cret@fleet", "https://eva:s3cret@fleet:99999", "eva:s3cret@fleet"):
+        with pytest.raises(Invalid) as caught:
+            parse(KEYS["fleet.url"], url)
+        assert "s3cret" not in str(caught.value)

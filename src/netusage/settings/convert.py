@@ -1,5 +1,6 @@
 """One value, from TOML or from text, checked against its key."""
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import date
 from enum import Enum
@@ -7,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from netusage.errors import NetusageError, UsageError
-from netusage.settings.schema import Globs, Key, Percents, parse_cycle, parse_hours
+from netusage.settings.schema import FLEET_SHARES, Globs, Key, Percents, parse_cycle, parse_hours
 from netusage.units import parse_bytes, parse_duration
 
 # what the text of a key may be, beside a word of its choices or anything at all
-KINDS = ("duration", "path", "zone", "size", "date", "cycle", "hours", "name", "secret")
+KINDS = (
+    *("duration", "path", "zone", "size", "date", "cycle", "hours", "name", "secret"),
+    *("url", "identifier", "shares", "label"),
+)
 _WANTED = {
     bool: "true or false",
     int: "a whole number",
@@ -21,6 +25,7 @@ _WANTED = {
 }
 _SHOWN = 60  # characters of a wrong value
 _LONGEST_NAME = 60
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class Invalid(Exception):  # noqa: N818  # it never reaches a person: the caller adds the place
@@ -174,6 +179,42 @@ def _check_zone(_: Key, name: str) -> None:
         raise Invalid(f"unknown time zone {name!r}{guess}") from error
 
 
+def _check_url(_: Key, url: str) -> None:
+    from urllib.parse import urlsplit  # noqa: PLC0415  # most people have no fleet
+
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        fine = False
+    if not fine:  # the text is not repeated: a password may stand in it
+        raise Invalid('expected a URL as in "https://fleet.example.org:8443"')
+    if parts.username is not None or parts.password is not None:
+        raise Invalid("a URL has no password here: write it to a file, and name that in password_file")
+    if parts.path.strip("/") or parts.query or parts.fragment or not url.isprintable() or " " in url:
+        raise Invalid("expected a URL of a server alone, without a path")
+
+
+def _check_identifier(_: Key, text: str) -> None:
+    if not _IDENTIFIER.fullmatch(text):
+        raise Invalid(f"expected a name of letters, digits and underscores, got {_shown(text)}")
+
+
+def _check_shares(_: Key, text: str) -> None:
+    if text not in FLEET_SHARES:
+        raise Invalid(
+            f"expected some of {', '.join(FLEET_SHARES)}, got {_shown(text)}{nearest(text, FLEET_SHARES)}"
+        )
+
+
+def _check_label(_: Key, text: str) -> None:
+    name, mark, _value = text.partition("=")
+    if not (name and mark and text.isprintable()):
+        raise Invalid(f'expected labels as in "site=berlin", got {_shown(text)}')
+
+
 def _expand(text: str) -> str:
     try:
         return str(Path(text).expanduser())
@@ -190,4 +231,8 @@ _CHECKS: dict[str, Callable[[Key, str], None]] = {
     "hours": _check_hours,
     "name": _check_name,
     "secret": _check_secret,
+    "url": _check_url,
+    "identifier": _check_identifier,
+    "shares": _check_shares,
+    "label": _check_label,
 }

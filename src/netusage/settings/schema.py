@@ -21,6 +21,7 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 Direction = Literal["both", "rx", "tx"]
 Globs = tuple[str, ...]
 Percents = tuple[int, ...]
+FLEET_SHARES = ("applications", "users", "units")  # what may leave a host beside the usage of interfaces
 AlertKind = Literal["rate", "quota"]
 QuotaPeriod = Literal["day", "week", "month"]
 
@@ -328,6 +329,68 @@ class AlertsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """Where a copy of the record goes that many hosts share, and what of it."""
+
+    url: str = _key(
+        "",
+        'The ClickHouse server that hosts deliver to, as in "https://fleet.example.org:8443"; empty: nothing is '
+        "delivered. Its password stands in password_file.",
+        kind="url",
+    )
+    database: str = _key("netusage", "The database on that server.", kind="identifier")
+    user: str = _key("default", "As whom to deliver and to ask.", kind="name")
+    password_file: str = _key("", "File with the password of that user, on one line.", kind="path")
+    ca: str = _key(
+        "",
+        "File with the certificates (PEM) of the authorities that the server's is to be from; empty: the system's.",
+        kind="path",
+    )
+    certificate: str = _key(
+        "", "File with the certificate (PEM) by which the server knows this host.", kind="path"
+    )
+    key: str = _key(
+        "",
+        "File with the private key (PEM) of that certificate, when it is not in the same file.",
+        kind="path",
+    )
+    interval: str = _key(
+        "1h",
+        "Time between two deliveries; each host has a moment of its own in it.",
+        kind="duration",
+        low="10s",
+        high="1d",
+    )
+    timeout: str = _key(
+        "30s",
+        "How long the server may be silent before that is an error.",
+        kind="duration",
+        low="1s",
+        high="10min",
+    )
+    share: Globs = _key(
+        ("applications", "users", "units"),
+        "What may leave this host beside the usage of interfaces: applications; users and units (with containers and "
+        "pods) of those. An empty list: none of them.",
+        kind="shares",
+    )
+    labels: Globs = _key(
+        (), 'What this host is chosen by in a fleet, as in ["site=berlin", "role=web"].', kind="label"
+    )
+    name: str = _key("", "What this host is called in the fleet; empty: its hostname.")
+
+    @property
+    def interval_us(self) -> int:
+        """Time between two deliveries, in microseconds."""
+        return parse_duration(self.interval)
+
+    @property
+    def timeout_us(self) -> int:
+        """How long the server may be silent, in microseconds."""
+        return parse_duration(self.timeout)
+
+
+@dataclass(frozen=True, slots=True)
 class AlertSettings:
     """A rate or a quota above which is told."""
 
@@ -379,6 +442,7 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     alerts: AlertsSettings = field(default_factory=AlertsSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     plan: tuple[PlanSettings, ...] = ()
     alert: tuple[AlertSettings, ...] = ()
 
@@ -399,6 +463,7 @@ SECTIONS: dict[str, type] = {
     "web": WebSettings,
     "metrics": MetricsSettings,
     "alerts": AlertsSettings,
+    "fleet": FleetSettings,
 }
 # what may be written several times, [[plan]]; a method `contradiction` says what no key can say alone
 TABLES: dict[str, type] = {

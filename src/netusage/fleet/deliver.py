@@ -1,0 +1,377 @@
+"""One delivery of a ledger to a fleet: everything above the last change number that has arrived, oldest first.
+
+What is sent is what something is now, never a difference, with a number that grows with every change of it; the store
+keeps the one with the highest. So a batch that may or may not have arrived is sent again, and only an answer that says
+that it has moves the cursor. A batch is read from the ledger as a whole and then sent: no snapshot is held meanwhile,
+so whatever the network does, the recorder's file does not grow for it.
+
+Where the ledger is not the one any more that was delivered (restored from a backup, repaired, or other things may leave
+the host now), all of it is sent again with numbers above all that are there; rows that are left behind are taken back
+then: what they say is set to zero.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from operator import add
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from netusage.errors import FleetError
+from netusage.fleet.schema import GAP, HOST, INTERFACE, SHARE, SPAN, TABLES, USAGE, Table, host_key, literal
+from netusage.ledger import ship_queries
+from netusage.ledger.reader import LedgerReader
+from netusage.ledger.ship_journal import Progress, ShipJournal
+from netusage.model import QUARTER_S, Who
+
+if TYPE_CHECKING:
+    from netusage.ledger.answers import GapRecord, InterfaceRecord
+    from netusage.ledger.ship_queries import ShareRow, Statement
+    from netusage.settings.schema import FleetSettings
+
+ROWS_AT_ONCE = 20_000
+_COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+_Row = tuple[Any, ...]
+
+
+class Target(Protocol):
+    """What a delivery asks of the store."""
+
+    def table(self, name: str) -> str:
+        """The full name of a table, as SQL has it."""
+        ...
+
+    def query(self, sql: str) -> list[_Row]:
+        """The rows of a SELECT."""
+        ...
+
+    def insert(self, table: Table, rows: Sequence[_Row]) -> int:
+        """Write rows; they are there when it returns."""
+        ...
+
+
+class Delivered(NamedTuple):
+    """What came of a delivery: rows that were sent, and whether all of the ledger was sent again, and why."""
+
+    rows: int
+    anew: str
+
+
+class _Given(Exception):  # noqa: N818  # no error: somebody has asked for everything again
+    """The journal was set back while a delivery went on."""
+
+
+class _Stretch(NamedTuple):
+    """A quarter or a day of applications that was sent before, from and to, UTC seconds, and its present number."""
+
+    start_s: int
+    end_s: int
+    seq: int
+
+
+class _Batch:
+    """Rows of some statements, by table, and the progress when they have arrived."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.rows: dict[Table, list[_Row]] = {table: [] for table in TABLES}
+        self.stretches: list[_Stretch] = []
+        self.is_last = False
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.rows.values()))
+
+
+class Delivery:
+    """Brings a ledger to a store.
+
+    Args:
+        ledger: its file.
+        settings: what may leave the host, and what it is called.
+        store: of the fleet.
+        journal: how far it is.
+        version: of this program.
+        stops: whether to leave off after the present batch.
+    """
+
+    def __init__(
+        self,
+        ledger: str,
+        settings: FleetSettings,
+        store: Target,
+        journal: ShipJournal,
+        *,
+        version: str,
+        stops: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._ledger, self._settings, self._store, self._journal = ledger, settings, store, journal
+        self._version, self._stops = version, stops
+        self._shared = frozenset(settings.share)
+        self._sent = 0
+        self._turn = 0
+        self._host = self._identity = ""
+
+    def run(self, now_us: int) -> Delivered:
+        """Deliver until nothing is left. `now_us`: the present, UTC microseconds.
+
+        Raises:
+            NoDataError: nothing has been recorded yet.
+            LedgerError: the ledger, or the journal, cannot be read or written.
+            FleetError: the store cannot be reached or refuses; what has arrived is noted.
+        """
+        why = ""
+        while True:
+            progress, self._turn = self._journal.begin(now_us)
+            try:
+                progress, found = self._check(progress)
+                why = found or why
+                while True:
+                    batch = self._next_batch(progress, now_us)
+                    progress = self._send(progress, batch)
+                    if batch.is_last:
+                        self._journal.arrived(now_us)
+                        return Delivered(self._sent, why)
+                    if self._stops():
+                        return Delivered(self._sent, why)
+            except _Given:
+                continue
+
+    # ---- Which ledger it is -------------------------------------------------------------------------------------
+
+    def _check(self, progress: Progress) -> tuple[Progress, str]:
+        """The progress, begun anew where the ledger is not what was delivered; and why, "" where it is."""
+        with LedgerReader(self._ledger) as reader:
+            line = ship_queries.line(reader)
+            self._identity = line.identity
+            self._host = host_key(ship_queries.machine(reader), line.identity)
+            goes_on = progress.cursor <= reader.state.change and ship_queries.goes_on(reader, progress.line)
+        share = ",".join(sorted(self._shared))
+        why = ""
+        if not progress.line.identity:
+            why = "from the beginning of the record"
+        elif progress.line.identity != line.identity:
+            why = "this is another ledger than before; all of it is delivered"
+        elif not goes_on:
+            why = "the ledger was restored or repaired; all of it is delivered again"
+        elif progress.share != share:
+            why = "other things may leave this host now; all of it is delivered again"
+        else:
+            known = self._known_cursor()
+            if known > progress.above + progress.sent:
+                why = (
+                    "the fleet knows more of this ledger than was delivered from here (was this machine restored, or "
+                    "does a copy of it deliver as well?); all of it is delivered again"
+                )
+            elif known < progress.told:
+                why = "the fleet has forgotten what was delivered; all of it is delivered again"
+        if why:
+            above = self._highest()
+            progress = self._noted(Progress(share, line, above, anew=above > 0))
+        return progress, why
+
+    def _known_cursor(self) -> int:
+        sql = f"SELECT max(cursor) FROM {self._store.table(HOST.name)} FINAL WHERE {self._own}"  # noqa: S608  # our own texts
+        return int(self._store.query(sql)[0][0])
+
+    def _highest(self) -> int:
+        """The highest number of a row of this ledger in the store, 0 when there is none."""
+        found = 0
+        for table in TABLES:
+            sql = f"SELECT max(seq) FROM {self._store.table(table.name)} WHERE {self._own}"  # noqa: S608  # as above
+            found = max(found, int(self._store.query(sql)[0][0]))
+        return max(found, self._known_cursor())
+
+    @property
+    def _own(self) -> str:
+        return f"host = {literal(self._host)} AND ledger = {literal(self._identity)}"
+
+    # ---- Reading the ledger -------------------------------------------------------------------------------------
+
+    def _next_batch(self, progress: Progress, now_us: int) -> _Batch:
+        """What comes next, of one moment of the ledger."""
+        batch = _Batch(progress)
+        with LedgerReader(self._ledger) as reader:
+            if progress.cursor > reader.state.change or not ship_queries.goes_on(reader, progress.line):
+                raise FleetError(
+                    "the ledger was replaced while it was delivered",
+                    hint="it is looked at anew the next time",
+                )
+            interfaces = {one.id: one for one in reader.interfaces()}
+            progress = progress._replace(line=ship_queries.line(reader))
+            for statement in ship_queries.statements(reader, progress.cursor):
+                progress = self._add(batch, reader, interfaces, statement, progress)
+                if batch.size >= ROWS_AT_ONCE:
+                    break
+            else:
+                for number, gap in ship_queries.gaps_above(reader, progress.gaps):
+                    if batch.size >= ROWS_AT_ONCE:
+                        break
+                    batch.rows[GAP].append(self._gap(number, gap, progress))
+                    progress = progress._replace(gaps=number)
+                else:
+                    batch.is_last = True
+                    batch.rows[INTERFACE] += [self._interface(one, progress) for one in interfaces.values()]
+                    batch.rows[HOST].append(self._host_row(reader, progress, now_us))
+        batch.progress = progress
+        return batch
+
+    def _add(
+        self,
+        batch: _Batch,
+        reader: LedgerReader,
+        interfaces: dict[int, InterfaceRecord],
+        statement: Statement,
+        progress: Progress,
+    ) -> Progress:
+        own, seq = (self._host, self._identity), progress.above + statement.change
+
+        def named(number: int) -> tuple[str, str]:
+            return (interfaces[number].name, interfaces[number].kind) if number in interfaces else ("", "")
+
+        if statement.quarters:
+            where = named(statement.interface_id)
+            batch.rows[USAGE] += [(*own, *where, *quarter, seq) for quarter in statement.quarters]
+        if statement.span is not None:
+            span = statement.span
+            stretch = (span.number, span.start_us, span.end_us)
+            batch.rows[SPAN].append(
+                (*own, *named(span.interface_id), *stretch, *span.counters, span.kind, seq)
+            )
+        if statement.start_s is not None:
+            was_sent = statement.start_s < progress.shares_until_s
+            is_day = any(row.seconds != QUARTER_S for row in statement.shares)
+            if (
+                was_sent
+                and not progress.anew
+                and not is_day
+                and ship_queries.is_in_a_day(reader, statement.start_s)
+            ):
+                # the day is written anew in a moment, and sent with all that it has
+                return progress._replace(cursor=statement.change)
+            if was_sent:
+                batch.stretches.append(_Stretch(statement.start_s, statement.end_s, seq))
+            for key, numbers in self._shares(statement.shares, named):
+                batch.rows[SHARE].append((*own, statement.start_s, *key, *numbers, seq))
+            until_s = max(progress.shares_until_s, statement.end_s)
+            progress = progress._replace(shares_until_s=until_s)
+        return progress._replace(cursor=statement.change)
+
+    def _shares(
+        self, rows: Sequence[ShareRow], named: Callable[[int], tuple[str, str]]
+    ) -> Iterator[tuple[_Row, list[int]]]:
+        """Rows without what stays at home; those that cannot be told apart then are one."""
+        found: dict[_Row, list[int]] = {}
+        seconds = max((row.seconds for row in rows), default=QUARTER_S)
+        for row in rows:
+            who = self._told(row.who)
+            key = (
+                *(seconds, *named(row.interface_id), who.kind, who.name, who.path, who.user, who.unit),
+                *(who.container, who.pod, row.scope, row.protocol, row.family),
+            )
+            known = found.get(key)
+            found[key] = list(row.counters) if known is None else list(map(add, known, row.counters))
+        yield from found.items()
+
+    def _told(self, who: Who) -> Who:
+        """As much of it as may leave the host. A path may have the name of a user in it."""
+        applications, users = "applications" in self._shared, "users" in self._shared
+        units = "units" in self._shared
+        return Who(
+            who.kind,
+            who.name if applications else "",
+            who.path if applications and users else "",
+            who.user if users else "",
+            *((who.unit, who.container, who.pod) if units else ("", "", "")),
+        )
+
+    def _gap(self, number: int, gap: GapRecord, progress: Progress) -> _Row:
+        what = (number, gap.start_us, gap.end_us, gap.kind, int(gap.lossy), gap.interface, gap.note)
+        return (self._host, self._identity, *what, progress.above + self._turn)
+
+    def _interface(self, one: InterfaceRecord, progress: Progress) -> _Row:
+        what = (one.name, one.kind, int(one.counted), one.reason, one.first_seen_us, one.last_seen_us)
+        return (self._host, self._identity, *what, *one.totals, progress.above + self._turn)
+
+    def _host_row(self, reader: LedgerReader, progress: Progress, now_us: int) -> _Row:
+        settings, state = self._settings, reader.state
+        run = reader.recorder().last_run
+        return (
+            *(self._host, self._identity, settings.name or socket.gethostname(), _machine(), self._version),
+            *(tuple(settings.labels), now_us, progress.above + progress.cursor, state.sealed_until_s),
+            *(state.created_us, run.tier if run else "", progress.above + self._turn),
+        )
+
+    # ---- Sending ------------------------------------------------------------------------------------------------
+
+    def _send(self, before: Progress, batch: _Batch) -> Progress:
+        """Send a batch; the progress when all of it has arrived."""
+        after = batch.progress
+        if after.cursor != before.cursor:
+            # before anything of it is sent: who comes back to an older journal can tell that more was
+            self._noted(before._replace(sent=max(before.sent, after.cursor)))
+        for table in TABLES[:-1]:
+            self._insert(table, batch.rows[table])
+        for stretch in batch.stretches:
+            # what is told of it now is all that there is: who had something before and is not named any more has nothing
+            self._take_back(
+                SHARE,
+                f"seq < {stretch.seq} AND start >= toDateTime({stretch.start_s}) AND start < toDateTime({stretch.end_s}) "
+                f"AND (seconds = {QUARTER_S} OR start = toDateTime({stretch.start_s}))",
+                stretch.seq,
+            )
+        if batch.is_last and after.anew:
+            for table in TABLES[:-1]:
+                seq = after.above + (self._turn if table in (INTERFACE, GAP) else max(after.cursor, 1))
+                self._take_back(table, f"seq <= {after.above}", seq)
+            after = after._replace(anew=False)
+        self._insert(HOST, batch.rows[HOST])
+        after = after._replace(sent=max(before.sent, after.cursor))
+        return self._noted(after._replace(told=after.above + after.cursor) if batch.is_last else after)
+
+    def _insert(self, table: Table, rows: Sequence[_Row]) -> None:
+        if rows:
+            self._store.insert(table, rows)
+            self._sent += len(rows)
+
+    def _take_back(self, table: Table, condition: str, seq: int) -> None:
+        """Set rows of this ledger to zero that say something, in place of what they say."""
+        counters = [name for name in table.names if name in _COUNTERS]
+        says_something = " OR ".join(f"{name} != 0" for name in counters) or "kind != ''"
+        columns = ", ".join(
+            f"toUInt32({column.name})" if column.type == "DateTime" else column.name
+            for column in table.columns
+        )
+        sql = (
+            f"SELECT {columns} FROM {self._store.table(table.name)} FINAL "  # noqa: S608  # our own texts and numbers
+            f"WHERE {self._own} AND {condition} AND ({says_something}) LIMIT {ROWS_AT_ONCE}"
+        )
+        while rows := self._store.query(sql):
+            self._insert(table, [_emptied(table, row, seq) for row in rows])
+
+    def _noted(self, progress: Progress) -> Progress:
+        if not self._journal.note(progress, self._turn):
+            raise _Given
+        return progress
+
+
+def _emptied(table: Table, row: _Row, seq: int) -> _Row:
+    """A row that says nothing any more, with the key that it has."""
+
+    def value(name: str, type_: str, known: Any) -> Any:
+        if name == "seq":
+            return seq
+        if name in table.key or name in ("host", "ledger", "seconds"):
+            return known
+        return "" if type_ == "String" else 0
+
+    return tuple(
+        value(column.name, column.type, known) for column, known in zip(table.columns, row, strict=True)
+    )
+
+
+def _machine() -> str:
+    """The kind of machine, for people; its identity is in the key."""
+    import platform  # noqa: PLC0415  # once a delivery
+
+    return f"{platform.system()} {platform.machine()}".strip()

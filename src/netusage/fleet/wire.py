@@ -1,0 +1,118 @@
+"""Rows as ClickHouse's TabSeparated has them: the one format that every version writes alike."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from netusage.errors import FleetError
+from netusage.fleet.schema import LIMITS, Column, Table
+
+Row = Sequence[Any]
+_ESCAPES = {
+    "\\": "\\\\",
+    "\t": "\\t",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\0": "\\0",
+    "'": "\\'",
+    "\b": "\\b",
+    "\f": "\\f",
+}
+_HARMFUL = re.compile("[" + "".join(map(re.escape, _ESCAPES)) + "]")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PLAIN = {"t": "\t", "n": "\n", "r": "\r", "0": "\0", "b": "\b", "f": "\f"}
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL)
+_NUMBER = re.compile(r"U?Int(8|16|32|64)")
+_NULL = r"\N"
+
+
+def encode(table: Table, rows: Iterable[Row]) -> bytes:
+    """Rows of a table, one line each.
+
+    Raises:
+        FleetError: a number is none that its column holds; the store would take another one for it.
+    """
+    writers = [_writer(table, column) for column in table.columns]
+    lines = [
+        "\t".join([write(value) for write, value in zip(writers, row, strict=True)]) + "\n" for row in rows
+    ]
+    return "".join(lines).encode("utf-8", "replace")
+
+
+def decode(body: str) -> Iterator[tuple[Any, ...]]:
+    """Rows of TabSeparatedWithNamesAndTypes: whole numbers, tuples of texts, and texts.
+
+    Raises:
+        FleetError: this is no such answer, or not all of it.
+    """
+    lines = body.split("\n")  # and at no other sign: names may hold any
+    if len(lines) < 3 or lines.pop():
+        raise _not_whole()
+    readers = [_reader(kind) for kind in lines[1].split("\t")]
+    for line in lines[2:]:
+        try:
+            row = tuple(read(cell) for read, cell in zip(readers, line.split("\t"), strict=True))
+        except ValueError:
+            raise _not_whole() from None
+        yield row
+
+
+def _not_whole() -> FleetError:
+    return FleetError(
+        "the fleet's store gave no whole answer", hint="is fleet.url the HTTP port of a ClickHouse server?"
+    )
+
+
+# ---- Writing ----------------------------------------------------------------------------------------------------
+
+
+def _writer(table: Table, column: Column) -> Callable[[Any], str]:
+    if column.type == "String":
+        return _escape
+    if column.type == "Array(String)":
+        return lambda texts: "[" + ",".join(f"'{_escape(text)}'" for text in texts) + "]"
+    low, high = LIMITS[column.type]
+    write = _moment if column.type == "DateTime" else str
+
+    def checked(number: int) -> str:
+        if not low <= number <= high:
+            raise FleetError(
+                f"{column.name} of {table.name} is {number}, which the fleet's store cannot hold",
+                hint="the ledger has it as it is, and nothing else was sent in its place",
+            )
+        return write(int(number))
+
+    return checked
+
+
+def _escape(text: str) -> str:
+    return _HARMFUL.sub(lambda found: _ESCAPES[found[0]], text)
+
+
+@lru_cache(maxsize=4096)
+def _moment(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+# ---- Reading ----------------------------------------------------------------------------------------------------
+
+
+def _reader(kind: str) -> Callable[[str], Any]:
+    if _NUMBER.fullmatch(kind):
+        return int
+    if kind.startswith("Array("):
+        return _texts
+    if kind.startswith("Nullable("):
+        read = _reader(kind.removeprefix("Nullable(").removesuffix(")"))
+        return lambda cell: None if cell == _NULL else read(cell)
+    return _unescape
+
+
+def _unescape(cell: str) -> str:
+    return _ESCAPED.sub(lambda found: _PLAIN.get(found[1], found[1]), cell) if "\\" in cell else cell
+
+
+def _texts(cell: str) -> tuple[str, ...]:
+    return tuple(_unescape(found[1]) for found in _QUOTED.finditer(cell))

@@ -1,0 +1,209 @@
+"""A ledger and its copy in a fleet's store, added up apart from one another; and a network that fails."""
+
+import contextlib
+import gzip
+import http.client
+import random
+import socketserver
+import sqlite3
+import threading
+import urllib.parse
+from collections import Counter
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+from netusage.model import Counters
+from support import book
+
+_COUNTERS = Counters._fields
+FAULTS = ("dropped", "lost", "twice", "cut", "late", "refused")
+_SUMS = ", ".join(f"sum({name})" for name in _COUNTERS)
+
+
+def of_ledger(path):
+    """What a ledger has: sums of quarters and estimated stretches by interface, of shares by quarter, rows of gaps.
+
+    Only what is sealed: the minutes after that are delivered later.
+    """
+    found = Counter()
+    names = {row["id"]: (row["name"], row["kind"]) for row in book.rows(path, "SELECT * FROM interface")}
+    for quarter in book.quarters(path):
+        for name in _COUNTERS:
+            found["usage", *names[quarter["interface_id"]], quarter["start_s"], name] += quarter[name]
+    for row in book.rows(path, "SELECT * FROM span"):
+        for name in _COUNTERS:
+            found["span", *names[row["interface_id"]], row["id"], name] += row[name]
+    sealed = "start_s < (SELECT sealed_until_s FROM ledger)"
+    for row in book.rows(
+        path, f"SELECT interface_id, scope, {_SUMS} FROM share WHERE {sealed} GROUP BY 1, 2"
+    ):
+        for name, number in zip(_COUNTERS, row[2:], strict=True):
+            found["share", *names[row[0]], row[1], name] += number
+    for row in book.rows(path, "SELECT * FROM gap"):
+        found["gap", *tuple(row)] += 1
+    for row in book.rows(path, "SELECT * FROM interface"):
+        for name in _COUNTERS:
+            found["interface", row["name"], row["kind"], name] += row[name]
+    return {key: number for key, number in found.items() if number}
+
+
+def of_fleet(store, ledger_identity=None):
+    """The same of all that the store has, whoever delivered it, or of one ledger."""
+    found = Counter()
+
+    def ask(table, columns):
+        where = f"WHERE ledger = '{ledger_identity}'" if ledger_identity else ""
+        return store.query(f"SELECT {columns} FROM {store.table(table)} FINAL {where}")
+
+    counters = ", ".join(_COUNTERS)
+    for kind, columns in (
+        ("usage", "interface, kind, toUInt32(start)"),
+        ("span", "interface, kind, number"),
+        ("share", "interface, kind, scope"),
+        ("interface", "name, kind"),
+    ):
+        for row in ask(kind, f"{columns}, {counters}"):
+            for name, number in zip(_COUNTERS, row[-4:], strict=True):
+                found[kind, *row[:-4], name] += number
+    for row in ask("gap", "number, start_us, end_us, kind, lossy, interface, note"):
+        if row[3]:
+            found["gap", *row] += 1
+    return {key: number for key, number in found.items() if number}
+
+
+def identity_of(path):
+    """The identity of a ledger."""
+    return book.rows(path, "SELECT identity FROM ledger")[0][0]
+
+
+def assert_the_same(store, *paths):
+    """Everything in the store is what the ledgers have, with a difference of 0; each has its part of it."""
+    for path in paths:
+        mine, theirs = of_ledger(path), of_fleet(store, identity_of(path))
+        different = {
+            key: (mine.get(key, 0), theirs.get(key, 0))
+            for key in mine.keys() | theirs.keys()
+            if mine.get(key, 0) != theirs.get(key, 0)
+        }
+        assert not different, sorted(different.items(), key=str)[:20]
+        assert mine
+
+
+def copy_of(path, target):
+    """A consistent copy of a ledger, as a backup is one."""
+    with (
+        contextlib.closing(sqlite3.connect(path)) as source,
+        contextlib.closing(sqlite3.connect(target)) as to,
+    ):
+        source.backup(to)
+    return target
+
+
+def put_back(backup, path):
+    """Put a copy in the place of a ledger."""
+    for end in ("-wal", "-shm"):
+        Path(f"{path}{end}").unlink(missing_ok=True)
+    Path(path).write_bytes(Path(backup).read_bytes())
+
+
+class FaultyProxy:
+    """Stands before a store and fails now and then; a context manager.
+
+    Requests are dropped, replies lost, requests brought twice, bodies cut, and old requests brought late once more.
+
+    Attributes:
+        url: of the proxy.
+        fails: how often, from 0 to 1.
+        happened: how often each fault was.
+    """
+
+    def __init__(self, url, seed=1, fails=0.5):
+        self.fails = fails
+        self.happened = Counter()
+        self._target = urllib.parse.urlsplit(url)
+        self._dice = random.Random(seed)
+        self._next, self._old = [], []
+        self._lock = threading.Lock()
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                proxy._handle(self, body)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _handle(self, handler, body):
+        with self._lock:
+            fault = ""
+            if self._dice.random() < self.fails:
+                self._next = self._next or self._dice.sample(FAULTS, len(FAULTS))
+                fault = self._next.pop()
+            late = self._dice.choice(self._old) if fault == "late" and self._old else None
+            is_insert = "INSERT" in urllib.parse.unquote_plus(handler.path)
+            headers = {
+                name: value
+                for name, value in handler.headers.items()
+                if name in ("Authorization", "Content-Type", "Content-Encoding")
+            }
+            if is_insert:
+                self._old.append((handler.path, body, headers))
+                self._old = self._old[-20:]
+            self.happened[fault] += 1
+        if fault == "dropped":
+            handler.close_connection = True
+            return
+        if fault == "refused":
+            self._answer(handler, 503, b"busy")
+            return
+        if fault == "cut" and is_insert:
+            # as by a middlebox that ends the body early and tells the server that this was all of it
+            whole = gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body
+            self._bring(handler.path, gzip.compress(whole[: len(whole) * 2 // 3]), headers)
+            handler.close_connection = True
+            return
+        if fault == "twice":
+            self._bring(handler.path, body, headers)
+        status, answer = self._bring(handler.path, body, headers)
+        if late is not None:
+            self._bring(*late)
+        if fault == "lost":
+            handler.close_connection = True
+            return
+        self._answer(handler, status, answer)
+
+    def _answer(self, handler, status, answer):
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(answer)))
+        handler.end_headers()
+        handler.wfile.write(answer)
+
+    def _bring(self, path, body, headers):
+        connection = http.client.HTTPConnection(self._target.hostname, self._target.port, timeout=20)
+        with contextlib.closing(connection):
+            try:
+                connection.request("POST", path, body, headers)
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+            except OSError:
+                return 502, b"no server"
