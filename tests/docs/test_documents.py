@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support import clickhouse
 from support.ledgers import START_S, writing
 
 from netusage.cli.main import COMMANDS, LazyGroup
@@ -24,7 +25,12 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NETUSAGE = [sys.executable, "-m", "netusage"]
 # and what they say first
-RUNS_UNTIL_STOPPED = {"daemon": "recording into", "web": "the page is at", "alerts watch": "watching"}
+RUNS_UNTIL_STOPPED = {
+    "daemon": "recording into",
+    "web": "the page is at",
+    "alerts watch": "watching",
+    "ship": "delivering",
+}
 
 
 def shown_commands():
@@ -87,9 +93,18 @@ def made_safe(words):
     return words
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """Two stores of a fleet that are a cluster."""
+    if clickhouse.why_not():
+        pytest.skip(clickhouse.why_not())
+    with clickhouse.two_shards(tmp_path_factory.mktemp("fleet")) as running:
+        yield running
+
+
 @pytest.mark.system
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(example, home, tmp_path):
+def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(example, home, tmp_path, request):
     (tmp_path / "config.toml").write_text('[recorder]\nsample_interval = "2s"\n', encoding="utf-8")
     words = shlex.split(example.partition(" | ")[0].partition(" > ")[0])[1:]
     words = [
@@ -97,9 +112,11 @@ def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(exampl
         for word in words
     ]
     home = _with_somebody_to_tell(words, home, tmp_path)
+    if words[:1] in (["fleet"], ["ship"]):
+        words, home = _with_a_fleet(words, home, tmp_path, request.getfixturevalue("servers"))
     runs = (
         next((one for one in (words[0], " ".join(words[:2])) if one in RUNS_UNTIL_STOPPED), None)
-        if words
+        if words and "--once" not in words
         else None
     )
     if runs is not None:
@@ -145,6 +162,31 @@ def _with_somebody_to_tell(words, home, directory):
     config = directory / "alerts.toml"
     config.write_text('[alerts]\ncommand = ["true"]\n', encoding="utf-8")
     return {**home, "NETUSAGE_CONFIG": str(config)}
+
+
+def _with_a_fleet(words, home, directory, servers):
+    """The example with real servers in it, one after the other, and the environment that names the first of them.
+
+    Its tables are there; each example that is about a cluster has a database of its own.
+    """
+    urls = iter(server.url for server in servers)
+    is_url = re.compile("URL|https?://.*")
+    words = [next(urls) if is_url.fullmatch(word) else word for word in words]
+    database = "netusage"
+    if "--cluster" in words:
+        words[words.index("--cluster") + 1] = clickhouse.CLUSTER
+        database = f"netusage_{directory.name}"
+    (directory / "password").write_text(clickhouse.PASSWORD, encoding="utf-8")
+    config = directory / "fleet.toml"
+    config.write_text(
+        f'[fleet]\nurl = "{servers[0].url}"\nuser = "host"\npassword_file = "{directory}/password"\n'
+        f'database = "{re.sub("[^a-zA-Z0-9]", "_", database)}"\n',
+        encoding="utf-8",
+    )
+    home = {**home, "NETUSAGE_CONFIG": str(config)}
+    if words[:2] != ["fleet", "init"]:
+        subprocess.run([*NETUSAGE, "fleet", "init"], env=home, cwd=directory, check=True)
+    return words, home
 
 
 def _with_a_plan(words, home, directory):

@@ -29,7 +29,7 @@ def beside():
     made = []
 
     def make(code):
-        one = Companion(python(code), "alerts are", [].append)
+        one = Companion(python(code), "alerts are not watched for", [].append)
         one.said = one._say.__self__
         one.wanted = True
         made.append(one)
@@ -139,7 +139,7 @@ def test_it_is_told_to_read_its_configuration_anew(beside, tmp_path):
 
 def test_a_program_that_is_not_there_is_said_and_tried_again(tmp_path):
     said = []
-    one = Companion((str(tmp_path / "none"),), "alerts are", said.append)
+    one = Companion((str(tmp_path / "none"),), "alerts are not watched for", said.append)
     one.wanted = True
     before = set(os.listdir("/dev/fd"))
     with closing(one):

@@ -193,3 +193,13 @@ def test_the_watchdog_waits_longer_than_two_of_the_longest_samples():
     # the recorder answers at the first sample after half of the time has passed
     patience = parse_duration(settings(unit(SYSTEM), "WatchdogSec")[0])
     assert patience / 2 + longest < patience
+
+
+def test_a_unit_that_delivers_to_a_fleet_may_have_traffic_and_sees_the_files_for_it():
+    for job in (replace(SYSTEM, fleet=True), replace(USER, fleet=True)):
+        assert "IPAddressDeny" not in unit(job)
+        assert "AF_INET6" in unit(job)
+    job = replace(SYSTEM, program=("/usr/bin/netusage",), fleet=True)
+    assert settings(unit(job), "ProtectHome") == ["yes"]
+    job = replace(job, fleet_files=(Path("/home/eva/fleet.password"),))
+    assert settings(unit(job), "ProtectHome") == ["read-only"]

@@ -9,6 +9,7 @@ from netusage.cli.context import Invocation, pass_invocation
 from netusage.errors import ExitCode
 
 if TYPE_CHECKING:
+    from netusage.model import Instant
     from netusage.settings.schema import Settings
 
 
@@ -48,7 +49,7 @@ def command(inv: Invocation) -> ExitCode:
 
     Reads the counters every second and commits every ten seconds and at every link event. SIGTERM and Ctrl-C take a
     last reading and commit it; SIGHUP reads the configuration anew. Where the configuration says whom alerts go to, a
-    process beside this one looks for them.
+    process beside this one looks for them; where it names a fleet, another one delivers the record to it.
     """
     import contextlib
 
@@ -57,24 +58,36 @@ def command(inv: Invocation) -> ExitCode:
     from netusage.recorder.session import open_session
 
     ledger = str(inv.ledger_path(for_reading=False))
-    watcher = Companion(_watcher(inv, ledger), "alerts are", note)
-    watcher.wanted = inv.settings.wants_alerts
+    watcher = Companion(_beside(inv, ledger, "alerts", "watch"), "alerts are not watched for", note)
+    shipper = Companion(_beside(inv, ledger, "ship"), "nothing is delivered to the fleet", note)
+
+    def choose(settings: "Settings") -> None:
+        watcher.wanted = settings.wants_alerts
+        shipper.wanted = bool(settings.fleet.url)
 
     def reload() -> "Settings":
         settings = inv.reload().settings
-        watcher.wanted = settings.wants_alerts
+        choose(settings)
         watcher.reload()
+        shipper.reload()
         return settings
+
+    def look(at: "Instant") -> None:
+        watcher.look(at.boot_ns)
+        shipper.look(at.boot_ns)
+
+    choose(inv.settings)
 
     with (
         contextlib.closing(watcher),  # after the last commit
+        contextlib.closing(shipper),
         open_session(
             inv.settings,
             ledger,
             say=note,
             reload=reload,
             must_record=True,
-            on_sample=lambda _session, at: watcher.look(at.boot_ns),
+            on_sample=lambda _session, at: look(at),
         ) as session,
     ):
         note(f"recording into {ledger} from {session.source.name}")
@@ -86,8 +99,8 @@ def command(inv: Invocation) -> ExitCode:
         return code
 
 
-def _watcher(inv: Invocation, ledger: str) -> tuple[str, ...]:
-    """The command that looks for alerts: this very program, with the same ledger and configuration."""
-    command = (sys.executable, "-P", "-m", "netusage", "alerts", "watch", "--with-recorder")
+def _beside(inv: Invocation, ledger: str, *words: str) -> tuple[str, ...]:
+    """A command that runs beside the recorder: this very program, with the same ledger and configuration."""
+    command = (sys.executable, "-P", "-m", "netusage", *words, "--with-recorder")
     config = ("--config", os.path.abspath(inv.config_file)) if inv.config_file else ()
     return (*command, "--db", os.path.abspath(ledger), *config)

@@ -269,7 +269,7 @@ def _job(invocation: Invocation, manager: "Manager", scope: "Scope", program: Pa
         # the profile of LocalSystem would hide it from everybody
         ledger, named = system_state_directory() / LEDGER_FILE, True
     config_file = invocation.config_file.absolute() if invocation.config_file else None
-    recorder, alerts = loaded.settings.recorder, loaded.settings.alerts
+    recorder, alerts, fleet = loaded.settings.recorder, loaded.settings.alerts, loaded.settings.fleet
     return Job(
         (str(program),) if program else this_program(),
         scope,
@@ -281,6 +281,10 @@ def _job(invocation: Invocation, manager: "Manager", scope: "Scope", program: Pa
         alerts=bool(alerts.to or alerts.to_file or alerts.command),
         alert_files=tuple(Path(name) for name in (alerts.to_file, *alerts.command[:1]) if name),
         journal=Path(alerts.journal) if alerts.journal else None,
+        fleet=bool(fleet.url),
+        fleet_files=tuple(
+            Path(name) for name in (fleet.password_file, fleet.ca, fleet.certificate, fleet.key) if name
+        ),
     )
 
 

@@ -23,16 +23,16 @@ class Companion:
 
     Args:
         argv: the program and its arguments.
-        what: it does, for messages: "alerts are".
+        trouble: what it means that it does not run, for messages: "alerts are not watched for".
         say: takes one line for people.
 
     Attributes:
         wanted: whether it is to run; looked at by the next `look`.
     """
 
-    def __init__(self, argv: tuple[str, ...], what: str, say: Callable[[str], None]) -> None:
+    def __init__(self, argv: tuple[str, ...], trouble: str, say: Callable[[str], None]) -> None:
         self.wanted = False
-        self._argv, self._what, self._say = argv, what, say
+        self._argv, self._trouble, self._say = argv, trouble, say
         self._process: _Process | None = None
         self._started_ns = self._due_ns = 0
         self._failures = 0
@@ -58,7 +58,7 @@ class Companion:
             try:
                 self._process = _Process(self._argv)
             except OSError as error:
-                self._say(f"{self._what} not watched for: cannot start {self._argv[0]}: {error.strerror}")
+                self._say(f"{self._trouble}: cannot start {self._argv[0]}: {error.strerror}")
                 self._put_off(now_ns)
 
     def reload(self) -> None:
@@ -78,11 +78,11 @@ class Companion:
             self._failures = 0
         if code == ExitCode.USAGE:  # it has said what is wrong
             self._due_ns = 1 << 63
-            self._say(f"{self._what} not watched for until the configuration is read anew")
+            self._say(f"{self._trouble} until the configuration is read anew")
             return
         if code not in (ExitCode.OK, ExitCode.INTERRUPTED, ExitCode.TERMINATED):
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            self._say(f"{self._what} not watched for just now: process ended with {how}; starting it again")
+            self._say(f"{self._trouble} just now: process ended with {how}; starting it again")
         self._put_off(now_ns)
 
     def _put_off(self, now_ns: int) -> None:

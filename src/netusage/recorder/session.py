@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from netusage.clock import SystemClock
 from netusage.errors import LedgerError, SourceError
 from netusage.ledger.batch import Epoch
+from netusage.ledger.folding import Shipped
 from netusage.ledger.writer import LedgerWriter
 from netusage.model import Counters, Gap, GapKind, Instant, Link, Place
 from netusage.recorder.loop import Recorder, Timing
@@ -87,7 +88,14 @@ def open_session(
         place = source.place()
         opened = clock.now()
         aside: Gap | None = None
-        book, trouble = _open_book(ledger, place, settings, opened, source.name, must_record=must_record)
+        in_force = [settings]
+
+        def shipped(identity: str) -> int | None:
+            return _shipped(in_force[0], ledger, identity)
+
+        book, trouble = _open_book(
+            ledger, place, settings, opened, source.name, must_record=must_record, shipped=shipped
+        )
         with contextlib.ExitStack() as stack:
             waits: SignalWaiter | ThreadWaiter = waiter or SignalWaiter()
             stack.enter_context(waits)
@@ -112,7 +120,8 @@ def open_session(
                 shares = _open_shares(settings, stack, say, in_total)
 
             def reloaded() -> tuple[Timing, Rules]:
-                return timing_and_rules(reload(), source)
+                in_force[0] = reload()
+                return timing_and_rules(in_force[0], source)
 
             recorder = Recorder(
                 source,
@@ -209,8 +218,24 @@ def _local_day(at_s: int, tz: str) -> tuple[int, int]:
     return day.start_s, day.end_s
 
 
+def _shipped(settings: Settings, ledger: str | None, identity: str) -> int | None:
+    """Up to which change number the ledger was delivered, where it is delivered to a fleet; looked up as it is asked."""
+    if ledger is None or not settings.fleet.url:
+        return None
+    from netusage.ledger import ship_journal  # noqa: PLC0415  # most people have no fleet
+
+    return ship_journal.shipped(ledger, settings.fleet.url, settings.fleet.database, identity)
+
+
 def _open_book(
-    ledger: str | None, place: Place, settings: Settings, now: Instant, source: str, *, must_record: bool
+    ledger: str | None,
+    place: Place,
+    settings: Settings,
+    now: Instant,
+    source: str,
+    *,
+    must_record: bool,
+    shipped: Shipped,
 ) -> tuple[LedgerWriter | None, LedgerError | None]:
     if ledger is None:
         return None, None
@@ -225,6 +250,7 @@ def _open_book(
             other_below_ppm=settings.recorder.other_below_ppm,
             quarters_kept_s=settings.recorder.quarters_kept_days * 86400,
             day_of=lambda at_s: _local_day(at_s, settings.report.tz),
+            shipped=shipped,
         )
     except LedgerError as error:
         if must_record:

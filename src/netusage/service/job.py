@@ -36,6 +36,8 @@ class Job:
     alerts: somebody is to be told of alerts, over the network or by a command.
     alert_files: what is read, or run, for that.
     journal: the journal of alerts, when it is not beside the ledger.
+    fleet: the record is delivered to a fleet, over the network.
+    fleet_files: what is read for that.
     """
 
     program: tuple[str, ...]
@@ -48,6 +50,13 @@ class Job:
     alerts: bool = False
     alert_files: tuple[Path, ...] = ()
     journal: Path | None = None
+    fleet: bool = False
+    fleet_files: tuple[Path, ...] = ()
+
+    @property
+    def sends(self) -> bool:
+        """Whether it has traffic of its own."""
+        return self.alerts or self.fleet
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -71,7 +80,7 @@ class Job:
     @property
     def needs_home(self) -> bool:
         """Whether anything that the service reads or writes lies in a home directory."""
-        named = (self.ledger, self.config_file, self.journal, *self.alert_files)
+        named = (self.ledger, self.config_file, self.journal, *self.alert_files, *self.fleet_files)
         paths = [*self.code, *(path for path in named if path is not None)]
         return any(path.is_relative_to(home) for path in paths for home in ("/home", "/root", "/run/user"))
 

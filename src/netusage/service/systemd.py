@@ -13,8 +13,8 @@ events exceed the system's limit (SO_RCVBUFFORCE), CAP_NET_BROADCAST lets the so
 pairs in other namespaces (NETLINK_LISTEN_ALL_NSID). Root needs no AmbientCapabilities= for them. Where applications are
 recorded, CAP_BPF and CAP_PERFMON load the programs that count them.
 
-It has no traffic of its own, and may have none, unless alerts are delivered: the process that does so belongs to the
-unit, and is held by everything else in it as well.
+It has no traffic of its own, and may have none, unless alerts, or the record itself to a fleet, are delivered: the
+processes that do so belong to the unit, and are held by everything else in it as well.
 """
 
 from pathlib import Path
@@ -118,14 +118,14 @@ def unit(job: Job) -> str:
         sandbox = _SYSTEM_SANDBOX.format(
             protect_home="read-only" if job.needs_home else "yes",
             capabilities=" CAP_BPF CAP_PERFMON" if job.applications else "",
-            traffic="" if job.alerts else _NO_TRAFFIC,
+            traffic="" if job.sends else _NO_TRAFFIC,
         )
         parts.append(sandbox.rstrip())
         if job.ledger is not None:
             parts.append(f"ReadWritePaths={quote(str(job.ledger.parent))}")
         if job.journal is not None:
             parts.append(f"ReadWritePaths={quote(str(job.journal.parent))}")
-    parts.append(_RESTRICTIONS.format(families=" AF_INET6" if job.alerts else "").rstrip())
+    parts.append(_RESTRICTIONS.format(families=" AF_INET6" if job.sends else "").rstrip())
     if system and job.applications:
         parts.append(_APPLICATIONS.rstrip())
         if job.pins:
