@@ -60,7 +60,8 @@ def has_applications(text):
 
 def has_bars(blocks, text):
     """Whether there is any bar of what is received; how high it is depends on what else the machine does."""
-    return set("".join(text.splitlines()[3:6])) & set(blocks.strip())
+    received = text.partition("total received")[2].partition("total sent")[0]
+    return set(received.partition("\n")[2]) & set(blocks.strip())  # below the line that says how wide a bar is
 
 
 def rate_of(terminal, name):
