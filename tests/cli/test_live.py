@@ -61,7 +61,8 @@ def has_applications(text):
 def has_bars(blocks, text):
     """Whether there is any bar of what is received; how high it is depends on what else the machine does."""
     received = text.partition("total received")[2].partition("total sent")[0]
-    return set(received.partition("\n")[2]) & set(blocks.strip())  # below the line that says how wide a bar is
+    below_heading = received.partition("\n")[2]
+    return set(below_heading) & set(blocks.strip())
 
 
 def rate_of(terminal, name):
