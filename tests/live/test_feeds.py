@@ -67,17 +67,23 @@ def own_threads():
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("netusage")]
 
 
+def rest_of(state):
+    """What no application is known of, received since it began."""
+    return state.application_row("unattributed").since.rx
+
+
 @pytest.mark.alone
 def test_without_a_recorder_applications_are_told_apart_here(ledger):
     with fed(SOCKETS, ledger) as has:
         state = has(lambda state: state.tier == "sockets" and state.begun_us)
         assert state.recorder is None
         with talk():
-            has(lambda state: any(row.since.total > 10_000 for row in state.application_rows()))
-            rows = has(lambda state: state.application_row("unattributed").since.rx).application_rows()
-        # headers, which sockets do not count, are a small part of it
-        rest = next(row.since for row in rows if row.name == "unattributed")
-        assert 0 < rest.rx < sum(row.since.rx for row in rows) / 2
+            # headers, which sockets do not count, are a small part of it, when a look has seen the sockets
+            has(
+                lambda state: (
+                    10_000 < 2 * rest_of(state) < sum(row.since.rx for row in state.application_rows())
+                )
+            )
         assert has(lambda state: state.total().since.rx > 10_000).total().today is None
     assert own_threads() == []
 
