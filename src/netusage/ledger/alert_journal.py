@@ -16,14 +16,18 @@ from netusage.errors import (
     LedgerCorruptError,
     LedgerError,
     LedgerHeldError,
-    LedgerNewerError,
     NetusageError,
 )
 from netusage.ledger import connect, lock
 
-APPLICATION_ID = 0x6E75616C  # "nual"
-VERSION = 1
 WHAT = "journal of alerts"
+KIND = connect.Kind(
+    0x6E75616C,  # "nual"
+    1,
+    f"the {WHAT} {{path}} was written by a newer netusage",
+    "upgrade netusage; it was left as it is",
+    "choose another file with alerts.journal; this one was left as it is",
+)
 _BUSY_MS = 5000  # nothing waits for the one who writes here
 _CHECK_BELOW_BYTES = 64 << 20
 
@@ -280,12 +284,10 @@ class AlertJournal:
             if os.path.exists(self.path) and os.path.getsize(
                 self.path
             ):  # switching to WAL would already write
-                reader, copy = connect.connect_reader(self.path)
-                with contextlib.closing(reader):
-                    check_version(reader, self.path)
-                connect.remove_copy(copy)
+                with connect.reading(self.path) as reader:
+                    KIND.version_of(reader, self.path)
             self._connection = connect.connect_writer(self.path, busy_ms=_BUSY_MS)
-            version = check_version(self._connection, self.path)
+            version = KIND.version_of(self._connection, self.path)
             self._inode = os.stat(self.path).st_ino
             if not version:
                 self._create()
@@ -295,26 +297,25 @@ class AlertJournal:
                     raise LedgerCorruptError(f"the {WHAT} {self.path} is damaged ({verdict})")
 
     def _create(self) -> None:
-        with self._transaction() as execute:
-            for statement in _SCHEMA.split(";\n"):
-                if statement.strip():
-                    execute(statement)
-            execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            execute(f"PRAGMA user_version = {VERSION}")
+        with self._transaction():
+            connect.run(self._connection, _SCHEMA)
+            KIND.mark(self._connection, KIND.version)
 
     def _rescue(self, path: str) -> None:
         """Take over every row that can be read: what waits is delivered, what is remembered is not told again."""
-        with contextlib.suppress(NetusageError, sqlite3.Error):
-            damaged, copy = connect.connect_reader(path)
-            with contextlib.closing(damaged), self._doing("write"), self._transaction() as execute:
-                for table in _TABLES:
-                    with contextlib.suppress(sqlite3.DatabaseError):
-                        for row in damaged.execute(f"SELECT * FROM {table}"):  # noqa: S608  # fixed text
-                            marks = ", ".join("?" * len(row))
-                            with contextlib.suppress(sqlite3.IntegrityError):  # of what was no such row
-                                execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
-                execute("DELETE FROM delivery WHERE alert_id NOT IN (SELECT id FROM alert)")
-            connect.remove_copy(copy)
+        with (
+            contextlib.suppress(NetusageError, sqlite3.Error),
+            connect.reading(path) as damaged,
+            self._doing("write"),
+            self._transaction() as execute,
+        ):
+            for table in _TABLES:
+                with contextlib.suppress(sqlite3.DatabaseError):
+                    for row in damaged.execute(f"SELECT * FROM {table}"):  # noqa: S608  # fixed text
+                        marks = ", ".join("?" * len(row))
+                        with contextlib.suppress(sqlite3.IntegrityError):  # of what was no such row
+                            execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
+            execute("DELETE FROM delivery WHERE alert_id NOT IN (SELECT id FROM alert)")
 
     def _doing(self, what: str) -> contextlib.AbstractContextManager[None]:
         return connect.translated(self.path, what, WHAT)
@@ -327,37 +328,13 @@ class AlertJournal:
             same = False
         if not same:  # what is written there is read by nobody
             raise LedgerCorruptError(f"the {WHAT} {self.path} was removed or replaced")
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with connect.transaction(self._connection):
             yield self._connection.execute
-            self._connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
 
     def _close(self) -> None:
         if hasattr(self, "_connection"):
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
-
-
-def check_version(connection: sqlite3.Connection, path: str) -> int:
-    """The schema version of the open file, 0 for one without tables."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
-    if application == APPLICATION_ID and version > VERSION:
-        raise LedgerNewerError(
-            f"the {WHAT} {path} was written by a newer netusage",
-            hint="upgrade netusage; it was left as it is",
-        )
-    if application not in (0, APPLICATION_ID) or (application == 0 and tables):
-        raise LedgerNewerError(
-            f"{path} is a database of another program",
-            hint="choose another file with alerts.journal; this one was left as it is",
-        )
-    return version if application == APPLICATION_ID else 0
 
 
 def alert_of(row: Sequence[Any]) -> Alert:

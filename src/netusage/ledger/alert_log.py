@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from netusage.errors import NoDataError
 from netusage.ledger import connect, lock
-from netusage.ledger.alert_journal import WHAT, Alert, alert_of, check_version
+from netusage.ledger.alert_journal import KIND, WHAT, Alert, alert_of
 
 _ENTRIES = """
 SELECT id, key, kind, raised_us, subject, text, details, only_logged FROM alert
@@ -96,12 +96,7 @@ def _reading(path: str) -> Iterator[sqlite3.Connection]:
             "no alerts have been looked for here",
             hint="say to whom they go, in [alerts] of the configuration, and try: netusage alerts test",
         )
-    connection, copy = connect.connect_reader(path)
-    try:
-        with connect.translated(path, "read", WHAT):
-            if not check_version(connection, path):
-                raise NoDataError("no alerts have been looked for here yet")
-            yield connection
-    finally:
-        connection.close()
-        connect.remove_copy(copy)
+    with connect.reading(path) as connection, connect.translated(path, "read", WHAT):
+        if not KIND.version_of(connection, path):
+            raise NoDataError("no alerts have been looked for here yet")
+        yield connection

@@ -10,13 +10,54 @@ import sqlite3
 import time
 from collections.abc import Iterator
 
-from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError, NoDataError
+from netusage.errors import (
+    LedgerBusyError,
+    LedgerCorruptError,
+    LedgerError,
+    LedgerNewerError,
+    NoDataError,
+)
 from netusage.ledger import lock
 from netusage.model import US
+from netusage.records import NamedTuple
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class Kind(NamedTuple):
+    """One kind of this project's SQLite files, and what to say of a file that is none, or a newer one.
+
+    application_id, version: what SQLite's header says of it, and the newest that this program knows.
+    newer: the message about a newer one, with {path} and {version}. newer_hint, foreign_hint: what to do.
+    """
+
+    application_id: int
+    version: int
+    newer: str
+    newer_hint: str
+    foreign_hint: str
+
+    def version_of(self, connection: sqlite3.Connection, path: str) -> int:
+        """The version of the open file, 0 for one without tables.
+
+        Raises:
+            LedgerNewerError: the file is newer than this program, or another program's database.
+        """
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+        if application == self.application_id and version > self.version:
+            raise LedgerNewerError(self.newer.format(path=path, version=version), hint=self.newer_hint)
+        if application not in (0, self.application_id) or (application == 0 and tables):
+            raise LedgerNewerError(f"{path} is a database of another program", hint=self.foreign_hint)
+        return version if application == self.application_id else 0
+
+    def mark(self, connection: sqlite3.Connection, version: int) -> None:
+        """Make the open file one of this kind and version."""
+        connection.execute(f"PRAGMA application_id = {self.application_id}")
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 @contextlib.contextmanager
@@ -62,6 +103,51 @@ def connect_writer(path: str, *, busy_ms: int) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write everything inside the block, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+def run(connection: sqlite3.Connection, statements: str) -> None:
+    """Execute statements that end with a semicolon at the end of a line, inside the transaction that is open."""
+    for statement in statements.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+def make_directory(path: str) -> None:
+    """Make the directory of a file when it is not there.
+
+    Raises:
+        LedgerError: it cannot be made.
+    """
+    directory = os.path.dirname(os.path.abspath(path))
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        hint = "choose a writable place with --db FILE"
+        raise LedgerError(f"cannot create {directory}: {error.strerror}", hint=hint) from error
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[sqlite3.Connection]:
+    """The connection of `connect_reader`, for the length of a block."""
+    connection, copy = connect_reader(path)
+    try:
+        yield connection
+    finally:
+        connection.close()
+        remove_copy(copy)
 
 
 def connect_reader(path: str) -> tuple[sqlite3.Connection, str | None]:

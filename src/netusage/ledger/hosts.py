@@ -11,7 +11,6 @@ import os
 import re
 import sqlite3
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +19,6 @@ from netusage.ledger import connect, lock, schema
 from netusage.ledger.answers import HostRecord
 from netusage.ledger.host_views import LARGE, NO_BOOK, book_tables, find, prefix, records
 from netusage.ledger.reader import LedgerReader
-from netusage.model import MINUTE_S, QUARTER_S, US
 
 LEDGER, VNSTAT = "ledger", "vnstat"
 LONGEST_NAME = 64
@@ -106,11 +104,11 @@ def merge(
             (f"{name}/{host.name}", host.name, host.kind) for host in source.hosts()
         ]
     found = []
-    with _target(path, now_us, writes=not dry_run) as target:
+    with contextlib.nullcontext() if dry_run else _target(path, now_us) as target:
         for known_as, host, kind in names:
             with _readable(other, now_us) as source_path, LedgerReader(source_path, host=host) as source:
                 one = (known_as, kind)
-                found.append(_merge_one(target, path, source, one, now_us, dry_run=dry_run, tick=tick))
+                found.append(_merge_one(target, path, source, one, now_us, tick=tick))
     return found
 
 
@@ -139,7 +137,6 @@ def put(
         LedgerError: one of the two cannot be read or written.
     """
     with _target(path, now_us) as target, LedgerReader(book) as source:
-        assert target is not None, "it was asked for to be written"
         _copy_book(target, source, (checked_name(name), kind), rows, now_us=now_us, tick=tick)
 
 
@@ -179,10 +176,8 @@ def remove(path: str, name: str) -> None:
     """
     with LedgerReader(path) as reader:
         find(reader.hosts(), name, path)
-    with _target(path, 0) as target:
-        assert target is not None, "it was asked for to be written"
-        with _transaction(target):
-            _drop(target, "name = ?", name)
+    with _target(path, 0) as target, connect.transaction(target):
+        _drop(target, "name = ?", name)
 
 
 def checked_name(name: str) -> str:
@@ -232,40 +227,27 @@ def carry_over(source: sqlite3.Connection, target: sqlite3.Connection) -> list[s
 @contextlib.contextmanager
 def _readable(path: str, now_us: int) -> Iterator[str]:
     """The ledger, or a copy of it that is brought up to date where it is of an older version."""
-    connection, copy = connect.connect_reader(path)
-    try:
-        with connect.translated(path, "read"):
-            version = schema.check_version(connection, path)
-            if version in {0, schema.VERSION}:
-                yield path
-                return
-            with tempfile.TemporaryDirectory(prefix="netusage-") as directory:
-                newer = os.path.join(directory, "ledger.db")
-                with contextlib.closing(sqlite3.connect(newer, isolation_level=None)) as target:
-                    connection.backup(target)
-                    schema.migrate(target, version, now_us)
-                yield newer
-    finally:
-        connection.close()
-        connect.remove_copy(copy)
+    with connect.reading(path) as connection, connect.translated(path, "read"):
+        version = schema.check_version(connection, path)
+        if version in {0, schema.VERSION}:
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="netusage-") as directory:
+            newer = os.path.join(directory, "ledger.db")
+            with contextlib.closing(sqlite3.connect(newer, isolation_level=None)) as target:
+                connection.backup(target)
+                schema.migrate(target, version, now_us)
+            yield newer
 
 
 @contextlib.contextmanager
-def _target(path: str, now_us: int, *, writes: bool = True) -> Iterator[sqlite3.Connection | None]:
-    """The ledger to write hosts into, beside a recorder if there is one; None when it is only to be looked at.
+def _target(path: str, now_us: int) -> Iterator[sqlite3.Connection]:
+    """The ledger to write hosts into, beside a recorder if there is one.
 
     Raises:
         LedgerHeldError: hosts are written into it already, or a recorder of an older version holds it.
     """
-    if not writes:
-        yield None
-        return
-    directory = os.path.dirname(os.path.abspath(path))
-    try:
-        os.makedirs(directory, exist_ok=True)
-    except OSError as error:
-        hint = "choose a writable place with --db FILE"
-        raise LedgerError(f"cannot create {directory}: {error.strerror}", hint=hint) from error
+    connect.make_directory(path)
     try:
         held = lock.hold(f"{path}.merge", now_us)
     except LedgerHeldError as error:
@@ -276,7 +258,7 @@ def _target(path: str, now_us: int, *, writes: bool = True) -> Iterator[sqlite3.
             connection = connect.connect_writer(path, busy_ms=_BUSY_MS)
         try:
             with connect.translated(path, "write"):
-                with _transaction(connection):
+                with connect.transaction(connection):
                     _drop(connection, "NOT complete")  # somebody was killed
                 yield connection
         finally:
@@ -302,11 +284,7 @@ def _make_ready(path: str, now_us: int) -> None:
             connection = connect.connect_writer(path, busy_ms=_BUSY_MS)
             try:
                 schema.migrate(connection, schema.check_version(connection, path), now_us)
-                now_s = now_us // US
-                connection.execute(
-                    "INSERT INTO ledger VALUES (1, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING",
-                    (str(uuid.uuid4()), now_us, now_s // QUARTER_S * QUARTER_S, now_s // MINUTE_S * MINUTE_S),
-                )
+                schema.give_row(connection, now_us)
             finally:
                 connection.close()
     finally:
@@ -314,24 +292,8 @@ def _make_ready(path: str, now_us: int) -> None:
 
 
 def _is_older(path: str) -> bool:
-    connection, copy = connect.connect_reader(path)
-    try:
+    with connect.reading(path) as connection:
         return 0 < schema.check_version(connection, path) < schema.VERSION
-    finally:
-        connection.close()
-        connect.remove_copy(copy)
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _merge_one(
@@ -341,9 +303,9 @@ def _merge_one(
     known_as: tuple[str, str],
     now_us: int,
     *,
-    dry_run: bool,
     tick: Callable[[], object],
 ) -> Merged:
+    """Take one book in, or say what would become of it where there is no target."""
     name = checked_name(known_as[0])
     with source.reading() as connection:
         rows = sum(
@@ -365,8 +327,7 @@ def _merge_one(
                 outcome = _outcome(path, own.hosts(), source.state.identity, runs, name)
             elif before := imported(path, *known_as):
                 outcome = "known" if before == rows_behind else "renewed"
-    if outcome != "known" and not dry_run:
-        assert target is not None, "only a dry run does without"
+    if outcome != "known" and target is not None:
         _copy_book(target, source, known_as, rows_behind, now_us=now_us, tick=tick)
     return Merged(name, outcome, 0 if outcome == "known" else rows, both_us)
 
@@ -436,21 +397,21 @@ def _copy_book(
 ) -> None:
     """Copy all rows in small steps; then, at once, let the host be there instead of an older state of it."""
     name, kind = known_as
-    with _transaction(target):
+    with connect.transaction(target):
         # the name is taken at the end
         number = _new_host(target, (f"{name}\n", kind, source.state.identity, now_us, 0))
     try:
         for table in book_tables(target):
             for rows in _in_steps(source, table, target):
-                with _transaction(target):
+                with connect.transaction(target):
                     _insert(target, f"{prefix(number)}{table}", rows)
                 tick()
-        with _transaction(target):
+        with connect.transaction(target):
             _drop(target, "name = ?", name)
             _insert(target, "imported", [(number, *row) for row in rows_behind])
             target.execute("UPDATE host SET name = ?, complete = 1 WHERE id = ?", (name, number))
     except BaseException:
-        with contextlib.suppress(sqlite3.Error), _transaction(target):
+        with contextlib.suppress(sqlite3.Error), connect.transaction(target):
             _drop(target, "id = ?", number)
         raise
 

@@ -140,9 +140,7 @@ class Intake:
                 connection.execute(f"PRAGMA stage.{pragma}")
             schema.migrate(connection, 0, self._now_us)
             connection.execute("BEGIN")
-            for statement in STAGES.split(";\n"):
-                if statement.strip():
-                    connection.execute(statement)
+            connect.run(connection, STAGES)
         except BaseException:
             connection.close()
             raise
@@ -392,18 +390,11 @@ def _refuse_entries(path: str) -> None:
         raise LedgerError(f"{path} is a directory", hint="name a file with --db")
     if not os.path.exists(path) or not os.path.getsize(path):
         return
-    connection, copy = connect.connect_reader(path)
-    try:
-        with connect.translated(path, "read"):
-            if not schema.check_version(connection, path):
-                return
-            tables = [
-                row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            ]
-            for table in [*_MADE, *(name for name in tables if name == "host")]:
-                sql = f"SELECT EXISTS (SELECT 1 FROM {table})"  # noqa: S608  # names of ours
-                if table in tables and connection.execute(sql).fetchone()[0]:
-                    raise LedgerError(f"the ledger {path} has a record of its own", hint=_HINT)
-    finally:
-        connection.close()
-        connect.remove_copy(copy)
+    with connect.reading(path) as connection, connect.translated(path, "read"):
+        if not schema.check_version(connection, path):
+            return
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        for table in (*_MADE, "host"):
+            sql = f"SELECT EXISTS (SELECT 1 FROM {table})"  # noqa: S608  # names of ours
+            if table in tables and connection.execute(sql).fetchone()[0]:
+                raise LedgerError(f"the ledger {path} has a record of its own", hint=_HINT)

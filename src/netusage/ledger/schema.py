@@ -11,12 +11,12 @@ the sums of its five minutes are noted in `five`, for as long as its minutes are
 these agree.
 """
 
-import contextlib
 import sqlite3
 from collections.abc import Callable
 from operator import sub
 
-from netusage.errors import LedgerNewerError
+from netusage.ledger import connect
+from netusage.model import MINUTE_S, QUARTER_S, US
 
 APPLICATION_ID = 0x6E757367  # "nusg"
 LARGEST = (1 << 63) - 1  # that a column takes
@@ -361,22 +361,16 @@ UPDATE {book}ledger SET change = max(change, coalesce((SELECT max(change) FROM {
 """
 
 
-def _run(connection: sqlite3.Connection, statements: str) -> None:
-    for statement in statements.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
-
-
 def _create(connection: sqlite3.Connection) -> None:
-    _run(connection, _SCHEMA_1)
+    connect.run(connection, _SCHEMA_1)
 
 
 def _chunks(connection: sqlite3.Connection) -> None:
     """Rows of `quarter` become columns, whose running totals do what `odometer` did."""
     from netusage.ledger import chunks, fives  # noqa: PLC0415  # readers migrate nothing
 
-    _run(connection, _CHUNK)
-    _run(connection, _FIVE)
+    connect.run(connection, _CHUNK)
+    connect.run(connection, _FIVE)
     change = 0
     for (interface_id,) in connection.execute("SELECT id FROM interface").fetchall():
         quarters = connection.execute(
@@ -401,7 +395,7 @@ def _counts(connection: sqlite3.Connection) -> None:
     if any(row[1] == "byte_totals" for row in connection.execute("PRAGMA table_info(chunk)")):
         return
     connection.execute("ALTER TABLE chunk RENAME TO chunk_of_totals")
-    _run(connection, _CHUNK)
+    connect.run(connection, _CHUNK)
     for (number,) in connection.execute("SELECT id FROM chunk_of_totals ORDER BY id").fetchall():
         sql = f"SELECT {chunks.FIELDS}, crc FROM chunk_of_totals WHERE id = ?"  # noqa: S608  # fixed text
         row = connection.execute(sql, (number,)).fetchone()
@@ -412,7 +406,7 @@ def _counts(connection: sqlite3.Connection) -> None:
         chunk.save(connection)
     connection.execute("DROP TABLE chunk_of_totals")
     connection.execute("DROP TABLE five")
-    _run(connection, _FIVE)
+    connect.run(connection, _FIVE)
     fives.note_all(connection)
 
 
@@ -420,35 +414,35 @@ def _machine(connection: sqlite3.Connection) -> None:
     """The machine's total is added up beforehand, and what stands before the columns of chunks is found in an index."""
     from netusage.ledger import machine_chunks  # noqa: PLC0415  # as above
 
-    _run(connection, _MACHINE)
+    connect.run(connection, _MACHINE)
     machine_chunks.refresh_all(connection)
 
 
 def _applications(connection: sqlite3.Connection) -> None:
-    _run(connection, _APPLICATIONS)
+    connect.run(connection, _APPLICATIONS)
 
 
 def _lasting(connection: sqlite3.Connection) -> None:
     """Counters of applications outlive recorders, days of shares outlive quarters of an hour."""
-    _run(connection, _LASTING)
+    connect.run(connection, _LASTING)
 
 
 def _running(connection: sqlite3.Connection) -> None:
     """Applications have totals that never go down; they begin at zero, for what was folded has no name any more."""
-    _run(connection, _RUNNING)
+    connect.run(connection, _RUNNING)
 
 
 def _hosts(connection: sqlite3.Connection) -> None:
     """Ledgers of other machines have a place in the file, apart from its own."""
-    _run(connection, _HOSTS)
+    connect.run(connection, _HOSTS)
 
 
 def _share_changes(connection: sqlite3.Connection) -> None:
     """What applications had is known by change numbers, in the ledger's own book and in those of its hosts."""
     hosts = connection.execute("SELECT id FROM host ORDER BY id").fetchall()
     for book in ("", *(f"host_{number}_" for (number,) in hosts)):
-        _run(connection, _SHARE_CHANGE.replace("share_change", f"{book}share_change"))
-        _run(connection, _NUMBER_SHARES.format(book=book))
+        connect.run(connection, _SHARE_CHANGE.replace("share_change", f"{book}share_change"))
+        connect.run(connection, _NUMBER_SHARES.format(book=book))
 
 
 # Position n makes schema version n + 1 out of version n.
@@ -466,39 +460,39 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
 VERSION = len(MIGRATIONS)
 
 
+_KIND = connect.Kind(
+    APPLICATION_ID,
+    VERSION,
+    f"the ledger {{path}} has schema {{version}}, and this netusage knows schemas up to {VERSION}",
+    "upgrade netusage; the file was left as it is",
+    "choose another file with --db; this one was left as it is",
+)
+
+
 def check_version(connection: sqlite3.Connection, path: str) -> int:
     """The schema version of the open file, 0 for a file without tables.
 
     Raises:
         LedgerNewerError: the file is newer than this program, or another program's database.
     """
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
-    if application == APPLICATION_ID and version > VERSION:
-        raise LedgerNewerError(
-            f"the ledger {path} has schema {version}, and this netusage knows schemas up to {VERSION}",
-            hint="upgrade netusage; the file was left as it is",
-        )
-    if application not in (0, APPLICATION_ID) or (application == 0 and tables):
-        raise LedgerNewerError(
-            f"{path} is a database of another program",
-            hint="choose another file with --db; this one was left as it is",
-        )
-    return version if application == APPLICATION_ID else 0
+    return _KIND.version_of(connection, path)
 
 
 def migrate(connection: sqlite3.Connection, version: int, now_us: int) -> None:
     """Bring the file from `version` to the present schema, each step and the record of it in one transaction."""
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with connect.transaction(connection):
             step(connection)
             connection.execute("INSERT INTO migration VALUES (?, ?)", (number, now_us))
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
-                connection.execute("ROLLBACK")
-            raise
+            _KIND.mark(connection, number)
+
+
+def give_row(connection: sqlite3.Connection, now_us: int) -> None:
+    """Give the ledger its own row, where it has none."""
+    import uuid  # noqa: PLC0415  # readers give nothing
+
+    now_s = now_us // US
+    connection.execute(
+        "INSERT INTO ledger VALUES (1, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING",
+        (str(uuid.uuid4()), now_us, now_s // QUARTER_S * QUARTER_S, now_s // MINUTE_S * MINUTE_S),
+    )

@@ -10,16 +10,21 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from netusage.errors import LedgerCorruptError, LedgerError, LedgerNewerError, NetusageError
+from netusage.errors import LedgerCorruptError, LedgerError, NetusageError
 from netusage.ledger import connect, lock
 from netusage.ledger.ship_queries import Line
 
-APPLICATION_ID = 0x6E757368  # "nush"
-VERSION = 1
 WHAT = "journal of deliveries"
+_KIND = connect.Kind(
+    0x6E757368,  # "nush"
+    1,
+    f"the {WHAT} {{path}} was written by a newer netusage",
+    "upgrade netusage; it was left as it is",
+    "move it elsewhere; it was left as it is",
+)
 _BUSY_MS = 5000
 
-_SCHEMA = f"""
+_SCHEMA = """
 CREATE TABLE fleet (
   url TEXT NOT NULL,
   base TEXT NOT NULL,                  -- the database there
@@ -43,8 +48,6 @@ CREATE TABLE fleet (
   error TEXT NOT NULL,                 -- of the last attempt, '' when it went well
   PRIMARY KEY (url, base)
 ) STRICT, WITHOUT ROWID;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
 """
 
 
@@ -188,31 +191,13 @@ def _opened(path: str) -> Iterator[sqlite3.Connection]:
     with connect.translated(path, "write", WHAT):
         connection = connect.connect_writer(path, busy_ms=_BUSY_MS)
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            if not _check_version(connection, path):
-                for statement in _SCHEMA.split(";\n"):
-                    if statement.strip():
-                        connection.execute(statement)
-            yield connection
-            connection.execute("COMMIT")
+            with connect.transaction(connection):
+                if not _KIND.version_of(connection, path):
+                    connect.run(connection, _SCHEMA)
+                    _KIND.mark(connection, _KIND.version)
+                yield connection
         finally:
-            connection.close()  # and takes back what is not committed
-
-
-def _check_version(connection: sqlite3.Connection, path: str) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
-    if application == APPLICATION_ID and version > VERSION:
-        raise LedgerNewerError(
-            f"the {WHAT} {path} was written by a newer netusage",
-            hint="upgrade netusage; it was left as it is",
-        )
-    if application not in (0, APPLICATION_ID) or (application == 0 and tables):
-        raise LedgerNewerError(
-            f"{path} is a database of another program", hint="move it elsewhere; it was left as it is"
-        )
-    return version if application == APPLICATION_ID else 0
+            connection.close()
 
 
 def rewind(ledger: str, url: str, base: str) -> None:
@@ -236,18 +221,13 @@ def states(ledger: str) -> list[State]:
     if not os.path.exists(path):
         return []
     sql = f"SELECT url, base, failures, arrived_us, tried_us, error, {_COLUMNS} FROM fleet ORDER BY url, base"  # noqa: S608
-    with contextlib.suppress(LedgerCorruptError):
-        connection, copy = connect.connect_reader(path)
-        try:
-            with connect.translated(path, "read", WHAT):
-                if not _check_version(connection, path):
-                    return []
-                return [
-                    State._make((*row[:2], _progress(row[6:]), *row[2:6])) for row in connection.execute(sql)
-                ]
-        finally:
-            connection.close()
-            connect.remove_copy(copy)
+    with (
+        contextlib.suppress(LedgerCorruptError),
+        connect.reading(path) as connection,
+        connect.translated(path, "read", WHAT),
+    ):
+        if _KIND.version_of(connection, path):
+            return [State._make((*row[:2], _progress(row[6:]), *row[2:6])) for row in connection.execute(sql)]
     return []
 
 

@@ -3,8 +3,7 @@
 import contextlib
 import os
 import sqlite3
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple
 from itertools import repeat
 from operator import add
@@ -13,7 +12,7 @@ from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError
 from netusage.ledger import connect, lock, memory, schema, sealing, share_changes
 from netusage.ledger.batch import Batch, Epoch, Remembered
 from netusage.ledger.folding import DayOf, Folding, Shipped, nobody_waits, utc_day
-from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Gap, Place, Who
+from netusage.model import QUARTER_S, US, ZERO, Gap, Place, Who
 
 BUSY_MS = 100  # a locked ledger must not delay a reading
 BUSY_MS_AT_STOP = 700
@@ -143,7 +142,7 @@ class LedgerWriter:
         self._place_id = 0
         self._minutes_kept_s = minutes_kept_s
         self._folding = Folding(other_below_ppm, quarters_kept_s, day_of, shipped)
-        self._make_directory()
+        connect.make_directory(path)
         self._refuse_others_files()
         self._hold = lock.hold(path, now_us)
         try:
@@ -171,7 +170,7 @@ class LedgerWriter:
             LedgerCorruptError: the file is damaged: `replace` it, then commit again.
         """
         self._check_still_there()
-        with connect.translated(self.path, "write"), self._transaction():
+        with connect.translated(self.path, "write"), connect.transaction(self._connection):
             fresh = {epoch: self._epoch_rows(epoch, batch) for epoch in batch.epochs}
             self._write_entries(batch, fresh)
             self._write_together(batch)
@@ -216,14 +215,6 @@ class LedgerWriter:
         self._close()
         self._hold.release()
 
-    def _make_directory(self) -> None:
-        directory = os.path.dirname(os.path.abspath(self.path))
-        try:
-            os.makedirs(directory, exist_ok=True)
-        except OSError as error:
-            hint = "choose a writable place with --db FILE"
-            raise LedgerError(f"cannot create {directory}: {error.strerror}", hint=hint) from error
-
     def _open(self, now_us: int) -> None:
         if connect.is_truncated(self.path):
             raise LedgerCorruptError(f"the ledger {self.path} is shorter than its header says")
@@ -234,16 +225,12 @@ class LedgerWriter:
             version = schema.check_version(self._connection, self.path)
             schema.migrate(self._connection, version, now_us)
             self._check_after_kill()
-            now_s = now_us // US
-            self._connection.execute(
-                "INSERT INTO ledger VALUES (1, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING",
-                (str(uuid.uuid4()), now_us, now_s // QUARTER_S * QUARTER_S, now_s // MINUTE_S * MINUTE_S),
-            )
+            schema.give_row(self._connection, now_us)
             state = self._connection.execute("SELECT * FROM ledger").fetchone()
             self._sealed_until_s = int(state["sealed_until_s"])
-            self._folding.begin(self._connection, now_s)
+            self._folding.begin(self._connection, now_us // US)
             self._place_id = self._find_place()
-            with self._transaction():
+            with connect.transaction(self._connection):
                 memory.close_earlier_boots(self._connection, self._place)
             self._run_id = None
             self._inode = os.stat(self.path).st_ino
@@ -268,12 +255,8 @@ class LedgerWriter:
         """Look at the version before anything of the file is touched: switching to WAL would already write."""
         if not os.path.exists(self.path) or not os.path.getsize(self.path):
             return
-        connection, copy = connect.connect_reader(self.path)
-        try:
+        with connect.reading(self.path) as connection:
             schema.check_version(connection, self.path)
-        finally:
-            connection.close()
-            connect.remove_copy(copy)
 
     def _check_after_kill(self) -> None:
         """After a recorder that did not stop cleanly, look the file over while that is cheap."""
@@ -304,17 +287,6 @@ class LedgerWriter:
         self._connection.execute(insert, (*key, self._boot_us))
         select = "SELECT id FROM place WHERE boot_id = ? AND namespace = ? AND machine = ?"
         return int(self._connection.execute(select, key).fetchone()["id"])
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
 
     def _epoch_rows(self, epoch: Epoch, batch: Batch) -> tuple[int, int]:
         """The numbers of the epoch and of its interface; those that are new to the ledger are made known to it."""
