@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,17 +12,16 @@ from netusage.alerts.messages import one_message
 from netusage.alerts.transports import Transport, open_transports, readable_by_others
 from netusage.alerts.words import DAY_US, Kind, Words
 from netusage.clock import Clock, SystemClock
-from netusage.errors import ExitCode, LedgerCorruptError, LedgerError, LedgerHeldError, NetusageError
+from netusage.errors import ExitCode, LedgerCorruptError, LedgerError, NetusageError
 from netusage.ledger.alert_journal import Alert, AlertJournal, journal_path
 from netusage.model import NS, Instant
 from netusage.periods import zone
-from netusage.recorder.waiting import Bell, SignalWaiter, end_of_input
+from netusage.recorder.beside import Beside
+from netusage.recorder.waiting import Bell
 from netusage.settings.schema import Settings
 
 KEPT_US = 400 * DAY_US
 _PART_OF_TIME = 100  # a look may take one of so many parts of the processor's time
-_HELD_APART_NS = NS // 2
-_TRIES_UNSAID = 10
 _LAST_NS = 2 * NS  # for what is being sent when it ends
 
 
@@ -53,56 +51,20 @@ def watch(options: WatchOptions, clock: Clock | None = None) -> ExitCode:
         LedgerError: the journal cannot be had.
     """
     clock = clock or SystemClock()
-    with SignalWaiter() as waiter, Bell() as bell:
-        ended = end_of_input(bell) if options.with_recorder else threading.Event()
-        journal, stop = _hold(options, clock, waiter, bell, ended)
+    with Beside(clock, options.say, with_recorder=options.with_recorder) as beside:
+        path = journal_path(options.ledger, options.settings.alerts.journal)
+        journal = beside.held(lambda: AlertJournal(path, clock.now().wall_us))
         if journal is None:
-            return stop
+            return beside.code
         if not options.with_recorder:
             options.say(f"watching {options.ledger} for alerts")
         try:
-            watcher = Watcher(options, journal, clock, bell)
-            stop = _loop(watcher, clock, waiter, bell, ended)
+            watcher = Watcher(options, journal, clock, beside.bell)
+            stop = beside.run(watcher.turn, watcher.reload)
             watcher.end()
             return stop
         finally:
             journal.close()
-
-
-def _loop(
-    watcher: "Watcher", clock: Clock, waiter: SignalWaiter, bell: Bell, ended: threading.Event
-) -> ExitCode:
-    while True:
-        due_ns = watcher.turn()
-        wake = waiter.wait(due_ns - clock.now().boot_ns, bell.fileno())
-        bell.silence()
-        if wake.stop is not None:
-            return wake.stop
-        if ended.is_set():
-            return ExitCode.OK
-        if wake.reload:
-            watcher.reload()
-
-
-def _hold(
-    options: WatchOptions, clock: Clock, waiter: SignalWaiter, bell: Bell, ended: threading.Event
-) -> tuple[AlertJournal | None, ExitCode]:
-    """The journal; beside a recorder it is waited for while somebody else has it."""
-    path = journal_path(options.ledger, options.settings.alerts.journal)
-    tries = 0
-    while True:
-        try:
-            return AlertJournal(path, clock.now().wall_us), ExitCode.OK
-        except LedgerHeldError as error:
-            if not options.with_recorder:
-                raise
-            tries += 1
-            if tries == _TRIES_UNSAID:  # that of a recorder before this one ends in a moment
-                options.say(f"{error.message}; waiting for it to end")
-        wake = waiter.wait(_HELD_APART_NS, bell.fileno())
-        bell.silence()
-        if wake.stop is not None or ended.is_set():
-            return None, wake.stop or ExitCode.OK
 
 
 class Watcher:

@@ -22,7 +22,8 @@ from netusage.fleet.deliver import Delivered, Delivery, Target
 from netusage.ledger import ship_journal
 from netusage.ledger.ship_journal import ShipJournal
 from netusage.model import NS
-from netusage.recorder.waiting import Bell, SignalWaiter, end_of_input
+from netusage.recorder.beside import Beside
+from netusage.recorder.waiting import Bell
 
 if TYPE_CHECKING:
     from netusage.ledger.lock import Hold
@@ -32,8 +33,6 @@ _FIRST_PART = 60  # the first delivery comes within this part of an interval
 _FIRST_DELAY_NS = 5 * NS  # after a failure; doubled with each, up to the interval
 _JITTER_PART = 50  # of the interval
 _LAST_S = 2.0  # for what is being sent when it ends
-_HELD_APART_NS = NS // 2
-_TRIES_UNSAID = 10
 
 Opened = Callable[["FleetSettings"], AbstractContextManager[Target]]
 
@@ -85,7 +84,7 @@ def ship_once(options: ShipOptions, clock: Clock | None = None) -> Delivered:
     """
     check(options.settings)
     clock = clock or SystemClock()
-    held = _hold_or_tell(options.ledger, clock)
+    held = _hold(options.ledger, clock)
     try:
         return _deliver(options, options.settings.fleet, clock, threading.Event())
     finally:
@@ -101,25 +100,15 @@ def ship(options: ShipOptions, clock: Clock | None = None) -> ExitCode:
     """
     check(options.settings)
     clock = clock or SystemClock()
-    with SignalWaiter() as waiter, Bell() as bell:
-        ended = end_of_input(bell) if options.with_recorder else threading.Event()
-        held, stop = _hold(options, clock, waiter, bell, ended)
+    with Beside(clock, options.say, with_recorder=options.with_recorder) as beside:
+        held = beside.held(lambda: _hold(options.ledger, clock))
         if held is None:
-            return stop
-        shipper = Shipper(options, clock, bell)
+            return beside.code
+        shipper = Shipper(options, clock, beside.bell)
         try:
             if not options.with_recorder:
                 options.say(f"delivering {options.ledger} to {options.settings.fleet.url}")
-            while True:
-                due_ns = shipper.turn()
-                wake = waiter.wait(due_ns - clock.now().boot_ns, bell.fileno())
-                bell.silence()
-                if wake.stop is not None:
-                    return wake.stop
-                if ended.is_set():
-                    return ExitCode.OK
-                if wake.reload:
-                    shipper.reload()
+            return beside.run(shipper.turn, shipper.reload)
         finally:
             shipper.end(_LAST_S)
             held.release()
@@ -293,7 +282,7 @@ def _deliver(options: ShipOptions, settings: FleetSettings, clock: Clock, stop: 
             options.say(f"the journal of deliveries was damaged; it is now {journal.set_aside_to}")
 
 
-def _hold_or_tell(ledger: str, clock: Clock) -> Hold:
+def _hold(ledger: str, clock: Clock) -> Hold:
     try:
         return ship_journal.hold(ledger, clock.now().wall_us)
     except LedgerHeldError:
@@ -303,23 +292,3 @@ def _hold_or_tell(ledger: str, clock: Clock) -> Hold:
             f"this ledger is being delivered already ({who})",
             hint="it does so for the recorder, or was started by hand: netusage ship",
         ) from None
-
-
-def _hold(
-    options: ShipOptions, clock: Clock, waiter: SignalWaiter, bell: Bell, ended: threading.Event
-) -> tuple[Hold | None, ExitCode]:
-    """The right to deliver; beside a recorder it is waited for while somebody else has it."""
-    tries = 0
-    while True:
-        try:
-            return _hold_or_tell(options.ledger, clock), ExitCode.OK
-        except LedgerHeldError as error:
-            if not options.with_recorder:
-                raise
-            tries += 1
-            if tries == _TRIES_UNSAID:  # that of a recorder before this one ends in a moment
-                options.say(f"{error.message}; waiting for it to end")
-        wake = waiter.wait(_HELD_APART_NS, bell.fileno())
-        bell.silence()
-        if wake.stop is not None or ended.is_set():
-            return None, wake.stop or ExitCode.OK

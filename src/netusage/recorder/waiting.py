@@ -1,7 +1,6 @@
 """Waiting: for the next reading, for a link event, for a signal; whichever comes first."""
 
 import contextlib
-import os
 import select
 import signal
 import socket
@@ -174,18 +173,3 @@ class SignalWaiter:
 
     def _on_reload(self, _number: int, _frame: FrameType | None) -> None:
         self._reload = True
-
-
-def end_of_input(bell: Bell) -> threading.Event:
-    """Set when standard input ends: the recorder held its other end, and the system closes that however it ends."""
-    ended = threading.Event()
-
-    def follow() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(0, 4096):
-                pass
-        ended.set()
-        bell.ring()
-
-    threading.Thread(target=follow, name="recorder", daemon=True).start()
-    return ended
