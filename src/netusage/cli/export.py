@@ -43,8 +43,7 @@ RESOLUTIONS = ("minute", "quarter", "hour", "day", "week", "month", "year")
     show_default=True,
     help="How long rows are; minute: where minutes are kept, quarters of an hour before.",
 )
-@click.option("--since", metavar="WHEN", help="From when: 2026-11-20, 7d, today, 2026-11-20T13:00 ...")
-@click.option("--until", metavar="WHEN", help="Until when, likewise; a day or month named here is included.")
+@options.stretch_options
 @click.option(
     "--interface",
     "interfaces",
@@ -52,10 +51,7 @@ RESOLUTIONS = ("minute", "quarter", "hour", "day", "week", "month", "year")
     multiple=True,
     help="Only interfaces of such a name, as in eth0 or 'wl*'; may be repeated.",
 )
-@options.setting_option(
-    "--billing-day", key="report.billing_day", metavar="N", help="Day on which a month begins."
-)
-@options.setting_option("--week-start", key="report.week_start", help="Day on which a week begins.")
+@options.calendar_options
 @options.host_option
 @options.ledger_options
 @options.file_option

@@ -259,6 +259,26 @@ def confirm(question: str, *, yes: bool) -> bool:
     return click.confirm(question, err=True)
 
 
+def stretch_options(function: F) -> F:
+    """--since and --until, open where nothing is said; passed to the function."""
+    since = click.option(
+        "--since", metavar="WHEN", help="From when: 2026-11-20, 7d, today, 2026-11-20T13:00 ..."
+    )
+    until = click.option(
+        "--until", metavar="WHEN", help="Until when, likewise; a day or month named here is included."
+    )
+    return since(until(function))
+
+
+def calendar_options(function: F) -> F:
+    """--billing-day and --week-start, for every command that cuts months and weeks."""
+    month = setting_option(
+        "--billing-day", key="report.billing_day", metavar="N", help="Day on which a month begins."
+    )
+    week = setting_option("--week-start", key="report.week_start", help="Day on which a week begins.")
+    return month(week(function))
+
+
 def share_options(function: F) -> F:
     """--interface, --since and --until of what is recorded by application; passed to the function."""
     for decorate in (

@@ -49,8 +49,7 @@ _SMALLEST, _LARGEST = (640, 360), (8000, 8000)
 @click.option(
     "--plan", "plan_name", metavar="NAME", help="Of which data plan the panel is; without it the first."
 )
-@click.option("--since", metavar="WHEN", help="From when: 2026-11-20, 7d, today, 2026-11-20T13:00 ...")
-@click.option("--until", metavar="WHEN", help="Until when, likewise; a day or month named here is included.")
+@options.stretch_options
 @click.option(
     "--limit",
     type=click.IntRange(1, 1_000_000),
@@ -63,10 +62,7 @@ _SMALLEST, _LARGEST = (640, 360), (8000, 8000)
 @click.option(
     "--size", metavar="WIDTHxHEIGHT", default="1200x800", show_default=True, help="Its size in pixels."
 )
-@options.setting_option(
-    "--billing-day", key="report.billing_day", metavar="N", help="Day on which a month begins."
-)
-@options.setting_option("--week-start", key="report.week_start", help="Day on which a week begins.")
+@options.calendar_options
 @options.file_option
 @options.host_option
 @options.ledger_options

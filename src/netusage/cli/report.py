@@ -47,8 +47,7 @@ _WAYS = (("rx", "received"), ("tx", "sent"))
     multiple=True,
     help="What to tell apart; may be repeated, but for machine, which is the default: the machine's total.",
 )
-@click.option("--since", metavar="WHEN", help="From when: 2026-11-20, 7d, today, 2026-11-20T13:00 ...")
-@click.option("--until", metavar="WHEN", help="Until when, likewise; a day or month named here is included.")
+@options.stretch_options
 @click.option(
     "--limit",
     type=click.IntRange(1, 1_000_000),
@@ -57,10 +56,7 @@ _WAYS = (("rx", "received"), ("tx", "sent"))
 )
 @click.option("--peak", is_flag=True, help="The highest rate within each period, and when it was.")
 @click.option("--percentile", metavar="N", help="The Nth percentile of rates over five minutes, as in 95.")
-@options.setting_option(
-    "--billing-day", key="report.billing_day", metavar="N", help="Day on which a month begins."
-)
-@options.setting_option("--week-start", key="report.week_start", help="Day on which a week begins.")
+@options.calendar_options
 @options.host_option
 @options.ledger_options
 @options.output_options(*options.FORMATS)
