@@ -22,18 +22,12 @@ TABLES = ("usage", "span", "share", "interface", "gap", "host")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    if clickhouse.why_not():
-        pytest.skip(clickhouse.why_not())
-    with clickhouse.ClickHouse(tmp_path_factory.mktemp("alone") / "server") as running:
-        yield running
+    yield from clickhouse.alone(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
-    if clickhouse.why_not():
-        pytest.skip(clickhouse.why_not())
-    with clickhouse.two_shards(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
+    yield from clickhouse.sharded(tmp_path_factory)
 
 
 @pytest.fixture

@@ -96,10 +96,7 @@ def made_safe(words):
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
     """Two stores of a fleet that are a cluster."""
-    if clickhouse.why_not():
-        pytest.skip(clickhouse.why_not())
-    with clickhouse.two_shards(tmp_path_factory.mktemp("fleet")) as running:
-        yield running
+    yield from clickhouse.sharded(tmp_path_factory)
 
 
 @pytest.mark.system

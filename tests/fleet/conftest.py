@@ -11,19 +11,13 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A ClickHouse alone."""
-    if clickhouse.why_not():
-        pytest.skip(clickhouse.why_not())
-    with clickhouse.ClickHouse(tmp_path_factory.mktemp("alone") / "server") as running:
-        yield running
+    yield from clickhouse.alone(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     """Two of them that are a cluster; whoever kills one starts it again."""
-    if clickhouse.why_not():
-        pytest.skip(clickhouse.why_not())
-    with clickhouse.two_shards(tmp_path_factory.mktemp("cluster")) as running:
-        yield running
+    yield from clickhouse.sharded(tmp_path_factory)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import pytest
+
 from support.patience import LONG, until
 
 CLUSTER = "fleet"
@@ -343,3 +345,19 @@ class Certificates:
 
     def _run(self, *arguments):
         subprocess.run(["openssl", *arguments], cwd=self.directory, check=True, capture_output=True)
+
+
+def alone(tmp_path_factory):
+    """One server for the tests of a file, for `yield from` in a fixture; skips them where there is none to start."""
+    if why_not():
+        pytest.skip(why_not())
+    with ClickHouse(tmp_path_factory.mktemp("alone") / "server") as running:
+        yield running
+
+
+def sharded(tmp_path_factory):
+    """Two servers that are a cluster; otherwise as `alone`."""
+    if why_not():
+        pytest.skip(why_not())
+    with two_shards(tmp_path_factory.mktemp("cluster")) as running:
+        yield running

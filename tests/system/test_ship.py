@@ -45,11 +45,7 @@ NAMES = ("web", "mail", "backup", "tiny")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    why = clickhouse.why_not()
-    if why:
-        pytest.skip(why)
-    with clickhouse.ClickHouse(tmp_path_factory.mktemp("clickhouse") / "one") as one:
-        yield one
+    yield from clickhouse.alone(tmp_path_factory)
 
 
 @pytest.fixture
