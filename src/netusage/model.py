@@ -16,6 +16,8 @@ MINUTE_S = 60
 QUARTER_S = 900
 US = 1_000_000
 NS = 1_000_000_000
+LARGEST = (1 << 63) - 1  # number that a ledger holds
+SHORTEST_DAY_S, LONGEST_DAY_S = 21 * 3600, 27 * 3600  # of any zone since 1970
 
 
 class Counters(NamedTuple):

@@ -9,12 +9,12 @@ from support import book
 from support.ledgers import DAY_S, START_S, writing
 
 from netusage.errors import LedgerError
-from netusage.ledger import schema, share_changes
+from netusage.ledger import share_changes
 from netusage.ledger.batch import Part
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.repair import repair
 from netusage.ledger.verify import verify
-from netusage.model import QUARTER_S, US, Counters, Who
+from netusage.model import LARGEST, QUARTER_S, US, Counters, Who
 
 HALF = 1 << 62
 
@@ -159,7 +159,7 @@ def test_sums_beyond_what_a_column_takes_stay_at_the_largest_number(path):
             share(ledger, eth0, "web", HALF, at_s=START_S + n * QUARTER_S)
             share(ledger, eth0, "ssh", HALF, at_s=START_S + n * QUARTER_S)
             ledger.commit(START_S + (n + 1) * QUARTER_S)
-    assert set(totals(path).values()) == {(schema.LARGEST, 0)}
+    assert set(totals(path).values()) == {(LARGEST, 0)}
     with LedgerReader(str(path)) as reader:
         assert not [one for one in verify(reader).findings if one.table == "application_total"]
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,15 +19,13 @@ from netusage.model import MINUTE_S, QUARTER_S, US, Instant
 from netusage.periods import PeriodKind, periods
 from netusage.reports import selection
 from netusage.reports.applications import name_of
-from netusage.settings.schema import AlertSettings, PlanSettings, Settings
+from netusage.settings.schema import AlertSettings, PlanSettings, Settings, weekday_number
 
 if TYPE_CHECKING:
     from netusage.reports.plans import Standing
 
 _DAY_S = 86_400
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _MORE_MINUTES = 60  # of a rate that were missed while nobody looked
-_WAYS = {"both": (1, 1), "rx": (1, 0), "tx": (0, 1)}
 
 
 class Found(NamedTuple):
@@ -187,14 +185,14 @@ class Look:
             now_s + 1,
             self._words.zone,
             billing_day=report.billing_day,
-            week_start=_WEEKDAYS.index(report.week_start),
+            week_start=weekday_number(report.week_start),
         )
         ids = set(self._interfaces(reader, rule.interfaces))
-        rx_counts, tx_counts = _WAYS[rule.direction]
+        way = selection.WAYS[rule.direction]
         used: dict[str, int] = {}
         for (application, interface), (rx, tx) in self._shares.since(reader, period.start_s, now_s).items():
             if interface in ids and fnmatchcase(application, rule.application):
-                used[application] = used.get(application, 0) + rx * rx_counts + tx * tx_counts
+                used[application] = used.get(application, 0) + way(rx, tx)
         told = QuotaRule(rule.name, rule.above_bytes, rule.per, period.start_s)
         found.alerts.extend(rules.quota(told, used, now.wall_us, self._words))
 
@@ -202,7 +200,7 @@ class Look:
         interfaces = reader.interfaces()
         if not patterns:
             return selection.machine(interfaces, self._settings.interfaces).ids
-        return tuple(one.id for one in interfaces if _matches(one.name, patterns))
+        return tuple(one.id for one in interfaces if selection.matches(one.name, patterns))
 
     # Applications -------------------------------------------------------------------------------------------------
 
@@ -329,14 +327,12 @@ def _minutes(
     edges = range(since_s, until_s + 1, MINUTE_S)
     (usage,) = reader.usage([ids], edges, packets=False)
     watched = [(one.start_us, one.end_us) for one in reader.watched(since_s * US, until_s * US)]
-    rx_counts, tx_counts = _WAYS[direction]
+    way = selection.WAYS[direction]
     found = []
     for start_s, used in zip(edges, usage, strict=False):
         low, high = start_s * US, (start_s + MINUTE_S) * US
         known = not used.estimated_bytes and any(since <= low and high <= until for since, until in watched)
-        found.append(
-            Minute(start_s, used.rx_bytes * rx_counts + used.tx_bytes * tx_counts if known else None)
-        )
+        found.append(Minute(start_s, way(used.rx_bytes, used.tx_bytes) if known else None))
     return found
 
 
@@ -349,7 +345,3 @@ def _seen(standing: "Standing") -> PlanSeen:
         standing.limit_bytes,
         standing.thresholds,
     )
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)

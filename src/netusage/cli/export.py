@@ -77,13 +77,12 @@ def command(  # noqa: PLR0917  # click passes them by name
     """
     import sys
     import time
-    from typing import get_args
 
     from netusage.ledger.reader import LedgerReader
     from netusage.periods import parse_instant, zone
     from netusage.render.progress import progress
     from netusage.reports.extract import Extract, Question, Resolution
-    from netusage.settings.schema import Weekday
+    from netusage.settings.schema import weekday_number
 
     where = zone(inv.settings.report.tz or None)
     now_s = int(time.time())
@@ -94,7 +93,7 @@ def command(  # noqa: PLR0917  # click passes them by name
         until_s=None if until is None else parse_instant(until, now_s, where, end=True),
         patterns=interfaces,
         billing_day=inv.settings.report.billing_day,
-        week_start=get_args(Weekday).index(inv.settings.report.week_start),
+        week_start=weekday_number(inv.settings.report.week_start),
     )
     path = str(inv.ledger_path(for_reading=True))
     file = inv.output_file

@@ -88,13 +88,12 @@ def command(  # noqa: PLR0917  # click passes them by name
     'netusage[plot]'.
     """
     import time
-    from typing import get_args
 
     from netusage.periods import parse_instant, zone
     from netusage.plot import loading
     from netusage.plot.contents import Panel, usual_panels
     from netusage.reports.usage import Question, ReportKind
-    from netusage.settings.schema import Weekday
+    from netusage.settings.schema import weekday_number
 
     file_format = _format_of(inv.output_file)
     wide, high = parse_size(size)
@@ -111,7 +110,7 @@ def command(  # noqa: PLR0917  # click passes them by name
         until_s=None if until is None else parse_instant(until, now_s, where, end=True),
         limit=limit,
         billing_day=settings.report.billing_day,
-        week_start=get_args(Weekday).index(settings.report.week_start),
+        week_start=weekday_number(settings.report.week_start),
         packets=False,
     )
     panels = tuple(map(Panel, chosen)) or usual_panels(question.kind)

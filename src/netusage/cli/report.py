@@ -82,14 +82,13 @@ def command(  # noqa: PLR0917  # click passes them by name
     """
     import sys
     import time
-    from typing import get_args
 
     from netusage.ledger.reader import LedgerReader
     from netusage.periods import parse_instant, zone
     from netusage.render import documents
     from netusage.render.progress import progress
     from netusage.reports.usage import Question, ReportKind, report
-    from netusage.settings.schema import Weekday
+    from netusage.settings.schema import weekday_number
 
     settings = inv.settings
     where = zone(settings.report.tz or None)
@@ -104,7 +103,7 @@ def command(  # noqa: PLR0917  # click passes them by name
         until_s=None if until is None else parse_instant(until, now_s, where, end=True),
         limit=limit,
         billing_day=settings.report.billing_day,
-        week_start=get_args(Weekday).index(settings.report.week_start),
+        week_start=weekday_number(settings.report.week_start),
         peak=peak,
         percentile=None if percentile is None else parse_percentile(percentile),
         packets=inv.format not in _FOR_PEOPLE,

@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from netusage.exchange.tables import Kind, Table, checked_time, shown, time_of
-from netusage.model import MINUTE_S, QUARTER_S, US, GapKind
+from netusage.model import LARGEST, LONGEST_DAY_S, MINUTE_S, QUARTER_S, SHORTEST_DAY_S, US, GapKind
 from netusage.reports.applications import NOBODY, PROTOCOLS, SCOPES
 from netusage.reports.extract import ESTIMATED, ApplicationRow, GapRow, Resolution, Row, UsageRow, WatchedRow
 
-LARGEST: Final = (1 << 63) - 1
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _RESOLUTIONS = frozenset(one.value for one in Resolution)
 _EVEN_US = {Resolution.MINUTE.value: MINUTE_S * US, Resolution.QUARTER.value: QUARTER_S * US}
-_SHORTEST_DAY_US, _LONGEST_DAY_US = 21 * 3600 * US, 27 * 3600 * US  # of any zone since 1970
 _NUMBERS = {name: number for number, name in PROTOCOLS.items()}
 
 
@@ -173,7 +171,7 @@ def _check_application(row: ApplicationRow) -> None:
     length_us, quarter_us = row.end_us - row.start_us, QUARTER_S * US
     if length_us <= 0:
         raise WrongValueError("end", "it is not after the start")
-    is_day = length_us % quarter_us == 0 and _SHORTEST_DAY_US <= length_us <= _LONGEST_DAY_US
+    is_day = length_us % quarter_us == 0 and SHORTEST_DAY_S * US <= length_us <= LONGEST_DAY_S * US
     if row.start_us % quarter_us or not (length_us == quarter_us or is_day):
         raise WrongValueError("end", "a ledger has applications by quarters of an hour or by days")
     kinds = ["application", *NOBODY]

@@ -11,7 +11,7 @@ key says, and `usage` is all of them.
 import hashlib
 from typing import NamedTuple
 
-from netusage.ledger.schema import LARGEST
+from netusage.model import LARGEST
 
 FIRST_WITH_CODECS = (20, 3)
 LOCAL = "_local"  # ends the name of a shard's own part

@@ -19,9 +19,8 @@ from netusage.ledger import connect, lock, schema
 from netusage.ledger.intake_books import STAGES, Books, Known, Taken
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.verify import verify
-from netusage.model import Counters, Gap, Who
+from netusage.model import LARGEST, Counters, Gap, Who
 
-_LARGEST = (1 << 63) - 1
 _AT_ONCE = 5000
 _WORK_PLACE = ".netusage-import-"
 _HINT = "take it into a ledger of its own: --db FILE; netusage merge puts ledgers side by side"
@@ -252,7 +251,7 @@ class Intake:
             )
         for place, column in enumerate(Counters._fields):
             known.totals[place] += numbers[place]
-            if known.totals[place] > _LARGEST:
+            if known.totals[place] > LARGEST:
                 raise self._error(where, f"column {column}: with it, {interface.name} has more than 2^63-1")
         return known.id
 

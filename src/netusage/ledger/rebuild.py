@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 
 from netusage.ledger import chunks, fives, machine_chunks, share_changes
 from netusage.ledger.rescue import Lost, LostChunk, Table
-from netusage.ledger.schema import LARGEST
-from netusage.model import MINUTE_S, QUARTER_S, US, ZERO, Counters, GapKind
+from netusage.model import LARGEST, MINUTE_S, QUARTER_S, US, ZERO, Counters, GapKind
 
 _MOST_STRETCHES = 200  # that are declared one by one
 _AT_ONCE = 5000

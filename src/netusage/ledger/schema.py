@@ -19,7 +19,6 @@ from netusage.ledger import connect
 from netusage.model import MINUTE_S, QUARTER_S, US
 
 APPLICATION_ID = 0x6E757367  # "nusg"
-LARGEST = (1 << 63) - 1  # that a column takes
 
 _SCHEMA_1 = """
 CREATE TABLE ledger (

@@ -13,8 +13,7 @@ from netusage.errors import LedgerCorruptError
 from netusage.ledger.answers import GapRecord
 from netusage.ledger.chunks import FIELDS, Chunk, Quarter
 from netusage.ledger.reader import LedgerReader
-from netusage.ledger.schema import LARGEST
-from netusage.model import QUARTER_S, Counters, Who
+from netusage.model import LARGEST, LONGEST_DAY_S, QUARTER_S, Counters, Who
 
 _CHANGES = """
 SELECT change, 0, id FROM chunk WHERE change > ?1 UNION ALL SELECT change, 1, id FROM span WHERE change > ?1
@@ -30,7 +29,6 @@ SELECT seconds, interface_id, kind, name, path, user, unit, container, pod, scop
 FROM share JOIN application ON id = application_id WHERE start_s = ?
 """
 _GAPS = "SELECT id, start_us, end_us, kind, lossy, interface, note FROM gap WHERE id > ? ORDER BY id"
-_LONGEST_DAY_S = 27 * 3600  # of any zone since 1970
 _STARTS = "SELECT start_s FROM share_change WHERE start_s > ? AND start_s < ? ORDER BY start_s"
 _IS_DAY = f"SELECT 1 FROM share WHERE start_s = ? AND seconds > {QUARTER_S} AND start_s + seconds > ? LIMIT 1"  # noqa: S608
 _LINE = """
@@ -167,7 +165,7 @@ def statements(reader: LedgerReader, above: int) -> Iterator[Statement]:
 def is_in_a_day(reader: LedgerReader, start_s: int) -> bool:
     """Whether a quarter of an hour lies in what is a day already: it will be added to that."""
     with reader.reading() as connection:
-        starts = connection.execute(_STARTS, (start_s - _LONGEST_DAY_S, start_s)).fetchall()
+        starts = connection.execute(_STARTS, (start_s - LONGEST_DAY_S, start_s)).fetchall()
         return any(connection.execute(_IS_DAY, (at_s, start_s)).fetchone() for (at_s,) in starts)
 
 

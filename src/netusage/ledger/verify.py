@@ -14,11 +14,9 @@ from netusage.ledger import fives, machine_chunks
 from netusage.ledger.answers import InterfaceRecord
 from netusage.ledger.chunks import DAY_S, FIELDS, LONGEST_S, QUARTERS_OF_MINUTES, Chunk, between, checksum
 from netusage.ledger.reader import LedgerReader
-from netusage.ledger.schema import LARGEST
-from netusage.model import MINUTE_S, QUARTER_S, US, Counters
+from netusage.model import LARGEST, LONGEST_DAY_S, MINUTE_S, QUARTER_S, SHORTEST_DAY_S, US, Counters
 
 MOST_FINDINGS = 100  # of one check
-_SHORTEST_DAY_S, _LONGEST_DAY_S = 21 * 3600, 27 * 3600  # of any zone since 1970
 
 _COLUMNS = Counters._fields
 _PEAKS = ("peak_rx", "peak_tx")
@@ -46,7 +44,7 @@ WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR end_us <= s
 _BAD_SHARES = f"""
 SELECT i.name, start_s FROM share q LEFT JOIN interface i ON i.id = q.interface_id
 WHERE {_NEGATIVE.replace("rx_", "q.rx_").replace("tx_", "q.tx_")} OR start_s % {QUARTER_S} != 0
-  OR seconds != {QUARTER_S} AND (seconds % {QUARTER_S} != 0 OR seconds NOT BETWEEN {_SHORTEST_DAY_S} AND {_LONGEST_DAY_S})
+  OR seconds != {QUARTER_S} AND (seconds % {QUARTER_S} != 0 OR seconds NOT BETWEEN {SHORTEST_DAY_S} AND {LONGEST_DAY_S})
 """  # noqa: S608
 _CHUNKS = "SELECT id, start_s FROM chunk WHERE interface_id = ? ORDER BY start_s"
 _CHUNK = f"SELECT {FIELDS}, byte_totals, packet_totals, peak_rx, peak_tx, crc FROM chunk WHERE id = ?"  # noqa: S608

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from netusage.errors import InputError, NoDataError
+from netusage.model import LARGEST
 
 DEFAULT_PATH = "/var/lib/vnstat/vnstat.db"
 LISTS = ("fiveminute", "hour", "day", "top", "month", "year")
 _VERSION = "1"
-_LARGEST = (1 << 63) - 1
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?: (\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII)
 _BEFORE_SQLITE = b"vnStat"
 
@@ -160,6 +160,6 @@ def _is_on_the_calendar(at: tuple[int, ...]) -> bool:
 
 
 def _bytes(at: str, value: object) -> int:
-    if not isinstance(value, int) or not 0 <= value <= _LARGEST:
+    if not isinstance(value, int) or not 0 <= value <= LARGEST:
         raise InputError(f"{at}: {value!r} is no number of bytes", hint="nothing was taken in")
     return value

@@ -12,7 +12,7 @@ from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError
 from netusage.ledger import connect, lock, memory, schema, sealing, share_changes
 from netusage.ledger.batch import Batch, Epoch, Remembered
 from netusage.ledger.folding import DayOf, Folding, Shipped, nobody_waits, utc_day
-from netusage.model import QUARTER_S, US, ZERO, Gap, Place, Who
+from netusage.model import LARGEST, QUARTER_S, US, ZERO, Gap, Place, Who
 
 BUSY_MS = 100  # a locked ledger must not delay a reading
 BUSY_MS_AT_STOP = 700
@@ -67,8 +67,8 @@ ON CONFLICT DO UPDATE SET rx_bytes = rx_bytes + excluded.rx_bytes, tx_bytes = tx
 _ADD_TO_APPLICATION = f"""
 INSERT INTO application_total (kind, name, scope, rx_bytes, tx_bytes) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (kind, name, scope) DO UPDATE SET
-  rx_bytes = min(rx_bytes, {schema.LARGEST} - excluded.rx_bytes) + excluded.rx_bytes,
-  tx_bytes = min(tx_bytes, {schema.LARGEST} - excluded.tx_bytes) + excluded.tx_bytes
+  rx_bytes = min(rx_bytes, {LARGEST} - excluded.rx_bytes) + excluded.rx_bytes,
+  tx_bytes = min(tx_bytes, {LARGEST} - excluded.tx_bytes) + excluded.tx_bytes
 """  # noqa: S608  # a number
 _MEET_VERSION = """
 INSERT INTO application_version VALUES (?, ?, ?, ?, ?)
@@ -447,4 +447,4 @@ def _totals(batch: Batch) -> list[tuple[str, str, int, int, int]]:
             for key in ((part.who.kind, part.who.name, part.scope), ("", "", part.scope)):
                 rx, tx = sums.get(key, (0, 0))
                 sums[key] = rx + counters.rx_bytes, tx + counters.tx_bytes
-    return [(*key, min(rx, schema.LARGEST), min(tx, schema.LARGEST)) for key, (rx, tx) in sums.items()]
+    return [(*key, min(rx, LARGEST), min(tx, LARGEST)) for key, (rx, tx) in sums.items()]

@@ -1,7 +1,6 @@
 """What has been counted since the terminal is watched: by interface, by application; pure, and told by `news`."""
 
 from collections.abc import Callable, Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import NamedTuple, Self, TypeVar
 
 from netusage.live.history import NONE, Both, History, sum_of
@@ -11,6 +10,7 @@ from netusage.model import NS, US, ZERO, Counters
 from netusage.recorder.shares import Use
 from netusage.recorder.watch import InterfaceNow, Present
 from netusage.reports.applications import SCOPES, TWICE, name_of
+from netusage.reports.selection import matches
 
 T = TypeVar("T")
 TOTAL = ""  # the name of the sum of all, which no interface has
@@ -208,7 +208,7 @@ class State:
         """What is added up: the interfaces that were chosen, or the machine's total."""
         if not self._patterns:
             return machine
-        return sum_of(amount for name, amount in interfaces.items() if _matches(name, self._patterns))
+        return sum_of(amount for name, amount in interfaces.items() if matches(name, self._patterns))
 
     def _take_recorded(self, news: Recorded) -> None:
         if news.trouble and self.recorded is not None:
@@ -252,13 +252,13 @@ class State:
         self._found_by[name] = known[:200]
 
     def _is_chosen(self, name: str) -> bool:
-        return not self._patterns or _matches(name, self._patterns)
+        return not self._patterns or matches(name, self._patterns)
 
     def _adds_up(self, use: Use) -> bool:
-        return _matches(use.interface, self._patterns) if self._patterns else use.in_total
+        return matches(use.interface, self._patterns) if self._patterns else use.in_total
 
     def _is_added_up(self, interface: str) -> bool:
-        return _matches(interface, self._patterns) if self._patterns else self._counted.get(interface, True)
+        return matches(interface, self._patterns) if self._patterns else self._counted.get(interface, True)
 
     # ---- What it tells ------------------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ class State:
         return [
             self._interface_row(one.name, one.name, self._today_of(one.name), one)
             for one in self.interfaces
-            if self._patterns or not _matches(one.name, self._hidden)
+            if self._patterns or not matches(one.name, self._hidden)
         ]
 
     def application_rows(self) -> list[Row]:
@@ -415,10 +415,6 @@ def _has_any(part: Part) -> bool:
 
 def _most_first(parts: Iterable[Part]) -> list[Part]:
     return sorted(parts, key=lambda one: (-(one.today or one.since).total, -one.since.total, one.label))
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def differences(now: Mapping[T, Both], before: Mapping[T, Both]) -> dict[T, Both]:

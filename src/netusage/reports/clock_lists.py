@@ -7,7 +7,6 @@ which nobody looked, or in which the interface was not there; one of an idle int
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
-from fnmatch import fnmatchcase
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from netusage.model import US
 from netusage.periods import Period, PeriodKind, periods
 from netusage.periods.grid import FIRST_S, LAST_S, first_instant
 from netusage.reports.coverage import Stretch, union
+from netusage.reports.selection import matches
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # what a clock shows has no zone
 # The longest that a period can be, in seconds.
@@ -120,9 +120,7 @@ def monitored(interfaces: Sequence[InterfaceRecord], hidden: Sequence[str]) -> l
     return tallies(
         one
         for one in interfaces
-        if one.kind != "loopback"
-        and one.name not in PSEUDO
-        and not any(fnmatchcase(one.name, pattern) for pattern in hidden)
+        if one.kind != "loopback" and one.name not in PSEUDO and not matches(one.name, hidden)
     )
 
 

@@ -10,16 +10,15 @@ known of counts: a plan is used up rather too early than unnoticed.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from fnmatch import fnmatchcase
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError
 from netusage.ledger.answers import InterfaceRecord, Usage
 from netusage.ledger.reader import LedgerReader
-from netusage.model import MINUTE_S, QUARTER_S, Who
+from netusage.model import LONGEST_DAY_S, MINUTE_S, QUARTER_S, Who
 from netusage.periods import clock_changes
 from netusage.reports import selection
 from netusage.reports.coverage import Stretch, length, union
@@ -29,15 +28,9 @@ if TYPE_CHECKING:
     from netusage.reports.selection import Overrides
 
 _DAY_S = 86_400  # as a clock shows it
-_LONGEST_DAY_S = 27 * 3600
 # `sources.applications.counts.Scope`: all below is the local network, the link, or this machine
 _INTERNET = 3
 _MOST_IN_A_QUARTER = 9  # stretches without overlap, in whole minutes
-_WAYS: dict[str, Callable[[int, int], int]] = {
-    "both": lambda rx, tx: rx + tx,
-    "rx": lambda rx, _: rx,
-    "tx": lambda _, tx: tx,
-}
 
 
 class Account(NamedTuple):
@@ -83,7 +76,7 @@ def members(
         NoDataError: none of them was ever seen.
     """
     if plan.interfaces:
-        found = tuple(one.id for one in interfaces if _matches((one.name,), plan.interfaces))
+        found = tuple(one.id for one in interfaces if selection.matches(one.name, plan.interfaces))
     else:
         found = selection.machine(interfaces, overrides).ids
     if not found:
@@ -154,10 +147,6 @@ def free_stretches(
     )
 
 
-def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
-
-
 def _cuts(edges: Sequence[int], free: Sequence[Stretch]) -> list[int]:
     """The edges of slots: multiples of 900."""
     found = set(edges)
@@ -178,7 +167,7 @@ class _Slots:
         free: Sequence[Stretch],
         usage: Sequence[Usage],
     ) -> None:
-        way = _WAYS[plan.direction]
+        way = selection.WAYS[plan.direction]
         slots = len(cuts) - 1
         self.counted, self.free, self.estimated = [0] * slots, [0] * slots, [0] * slots
         n, first = 0, 0
@@ -232,11 +221,11 @@ def _shares(
     counted: Sequence[Sequence[int]],
 ) -> list[dict[int, _Had]]:
     """By interface and slot, what applications had."""
-    way = _WAYS[plan.direction]
+    way = selection.WAYS[plan.direction]
     free_of_charge = {number for number, who in reader.applications().items() if _is_zero_rated(who, plan)}
     places = {number: place for place, number in enumerate(ids)}
     everybody, lan, zero_rated = ([[0] * (len(cuts) - 1) for _ in ids] for _ in _Had._fields)
-    rows = takewhile(lambda row: row[0] < cuts[-1], reader.share_rows(cuts[0] - _LONGEST_DAY_S))
+    rows = takewhile(lambda row: row[0] < cuts[-1], reader.share_rows(cuts[0] - LONGEST_DAY_S))
     n = 0
     for start_s, application, interface, scope, _, rx, tx, seconds in rows:
         place = places.get(interface)
@@ -266,7 +255,9 @@ def _shares(
 
 
 def _is_zero_rated(who: Who, plan: PlanSettings) -> bool:
-    return who.kind == "application" and _matches((who.name, who.path), plan.zero_rated)
+    return who.kind == "application" and any(
+        selection.matches(name, plan.zero_rated) for name in (who.name, who.path)
+    )
 
 
 def _parts(number: int, day: Stretch, cuts: Sequence[int], counted: Sequence[int]) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError, UsageError
 from netusage.ledger.reader import LedgerReader
@@ -20,13 +20,12 @@ from netusage.periods.grid import clock_of_day, first_instant
 from netusage.reports import forecast
 from netusage.reports.plan_accounts import Account, accounts
 from netusage.settings.convert import nearest
-from netusage.settings.schema import PlanSettings, Weekday
+from netusage.settings.schema import PlanSettings, weekday_number
 
 if TYPE_CHECKING:
     from netusage.reports.forecast import Step
     from netusage.reports.selection import Overrides
 
-_WEEKDAYS: tuple[str, ...] = get_args(Weekday)
 _DAY_S = 86_400
 
 
@@ -158,7 +157,7 @@ def cycle_at(plan: PlanSettings, at_s: int, zone: tzinfo) -> Period:
     if plan.cycle_days:
         return _cycle_of_days(plan, at_s, zone)
     kind = PeriodKind.WEEK if plan.cycle == "week" else PeriodKind.MONTH
-    week_start = _WEEKDAYS.index(plan.weekday)
+    week_start = weekday_number(plan.weekday)
     (found,) = periods(kind, at_s, at_s + 1, zone, billing_day=plan.day, week_start=week_start)
     return Period(max(found.start_s, begun_s), found.end_s)
 

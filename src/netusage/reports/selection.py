@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from netusage.errors import NoDataError
 from netusage.ledger.answers import InterfaceRecord
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
             ...
 
 
+# received and sent bytes, as a direction counts them
+WAYS: dict[str, Callable[[int, int], int]] = {
+    "both": lambda rx, tx: rx + tx,
+    "rx": lambda rx, _: rx,
+    "tx": lambda _, tx: tx,
+}
+
+
 class Series(NamedTuple):
     """What one line of a report adds up.
 
@@ -47,9 +55,9 @@ class Part(NamedTuple):
 
 def part(interface: InterfaceRecord, overrides: Overrides) -> Part:
     """What the recorder decided, unless the configuration says otherwise now; `not_counted` wins, as in the recorder."""
-    if _matches(interface.name, overrides.not_counted):
+    if matches(interface.name, overrides.not_counted):
         return Part(False, "left out by the configuration")
-    if _matches(interface.name, overrides.counted):
+    if matches(interface.name, overrides.counted):
         return Part(True, "put in by the configuration")
     return Part(interface.counted, interface.reason)
 
@@ -69,15 +77,16 @@ def by_name(interfaces: Iterable[InterfaceRecord], patterns: Sequence[str]) -> l
     for interface in interfaces:
         ids.setdefault(interface.name, []).append(interface.id)
     for pattern in patterns:
-        if not any(_matches(name, [pattern]) for name in ids):
+        if not any(matches(name, [pattern]) for name in ids):
             raise NoDataError(
                 f"no interface {pattern!r} has been recorded",
                 hint="see those that were with: netusage interfaces",
             )
-    return [Series(name, tuple(ids[name])) for name in sorted(ids) if _matches(name, patterns)]
+    return [Series(name, tuple(ids[name])) for name in sorted(ids) if matches(name, patterns)]
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether the name fits one of the shell patterns."""
     if not patterns:
         return False
     from fnmatch import fnmatchcase  # noqa: PLC0415  # most questions name no interface

@@ -18,6 +18,13 @@ from netusage.units import Units, parse_bytes, parse_duration, parse_rate
 SourceKind = Literal["auto", "netlink", "psutil"]
 Applications = Literal["auto", "kernel", "before-queueing", "sockets", "off"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+def weekday_number(name: Weekday) -> int:
+    """The number of a day of the week, 0 is Monday."""
+    return get_args(Weekday).index(name)
+
+
 Direction = Literal["both", "rx", "tx"]
 Globs = tuple[str, ...]
 Percents = tuple[int, ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from starlette.datastructures import QueryParams
 
@@ -14,7 +14,7 @@ from netusage.reports.chosen import CHOSEN_BY, Choice
 from netusage.reports.timeline import FEWEST_BARS, MOST_BARS
 from netusage.reports.usage import Question, ReportKind
 from netusage.settings.convert import nearest
-from netusage.settings.schema import Settings, Weekday
+from netusage.settings.schema import Settings, weekday_number
 
 _MOST_VALUES = 50
 _LONGEST_VALUE = 500
@@ -185,7 +185,7 @@ class Asking:
 
 def week_start(settings: Settings) -> int:
     """The day on which weeks begin, 0 is Monday."""
-    return get_args(Weekday).index(settings.report.week_start)
+    return weekday_number(settings.report.week_start)
 
 
 def _check(parameter: Parameter, value: str) -> None:
