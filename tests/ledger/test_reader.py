@@ -1,3 +1,4 @@
+import contextlib
 import os
 import random
 import sqlite3
@@ -488,7 +489,7 @@ def test_an_empty_file_is_no_data(path):
 def test_a_newer_ledger_is_refused(path):
     with writing(path) as ledger:
         ledger.commit(START_S + 60)
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(LedgerNewerError):

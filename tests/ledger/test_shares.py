@@ -1,5 +1,6 @@
 """What applications had of an interface's bytes, in the ledger: written with them, added up, kept by repair."""
 
+import contextlib
 import sqlite3
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_commit_that_fails_writes_nothing_of_it(path):
         ledger.again()
         ledger.commit(START_S + 20)
     assert told(path, 0, 1) == {}
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("SELECT count(*) FROM application").fetchone() == (0,)
 
 

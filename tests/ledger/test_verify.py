@@ -1,3 +1,4 @@
+import contextlib
 import sqlite3
 
 import pytest
@@ -43,7 +44,10 @@ def sound(tmp_path_factory):
 def path(sound, tmp_path):
     """A ledger of one's own to tamper with."""
     copy = tmp_path / "ledger.db"
-    with sqlite3.connect(sound) as source, sqlite3.connect(copy) as target:
+    with (
+        contextlib.closing(sqlite3.connect(sound)) as source,
+        contextlib.closing(sqlite3.connect(copy)) as target,
+    ):
         source.backup(target)
     source.close()
     target.close()
@@ -238,7 +242,7 @@ def test_epochs_that_cannot_be_added_up_are_a_finding(path):
 
 
 def test_damaged_pages_are_findings(path):
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         sql = "SELECT pageno FROM dbstat WHERE name = 'chunk' AND pagetype = 'leaf' ORDER BY pageno DESC LIMIT 1"
         try:
             page = connection.execute(sql).fetchone()[0]

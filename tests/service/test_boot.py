@@ -4,6 +4,7 @@ Nothing outside the namespaces changes. A service stands for the network: it mak
 through it, notes the kernel's counters and removes it.
 """
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -190,7 +191,7 @@ def test_the_last_reading_comes_after_the_network_has_stopped_and_misses_nothing
     assert (shared / "active-after-network").read_text() == "active\n"
     rx, tx = (int(word) for word in (shared / "truth").read_text().split())
     assert tx > 50_000
-    with sqlite3.connect(shared / "state" / "netusage.db") as ledger:
+    with contextlib.closing(sqlite3.connect(shared / "state" / "netusage.db")) as ledger, ledger:
         recorded = ledger.execute("SELECT rx_bytes, tx_bytes FROM interface WHERE name = 'vt0'").fetchall()
         # of a veth the kernel's last message cannot tell what was received: its peer is gone already
         lost = ledger.execute("SELECT kind, note FROM gap WHERE lossy AND kind <> 'vanished'").fetchall()

@@ -1,5 +1,6 @@
 """The recorder with its eye on applications: what they had is in the ledger, and each interface reconciles to the byte."""
 
+import contextlib
 import json
 import socket
 import sqlite3
@@ -143,7 +144,7 @@ def test_applications_of_an_interface_that_goes_away_keep_their_bytes(
 
 
 def _is_closed(ledger):
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+    with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection, connection:
         return connection.execute("SELECT count(*) FROM epoch WHERE closed_us IS NOT NULL").fetchone()[0]
 
 
@@ -169,5 +170,5 @@ def test_a_recorder_that_may_not_count_by_application_says_so_and_records_interf
     lines = (tmp_path / "said").read_text().splitlines()
     assert "the kernel does not count by application here" in lines[0]
     assert lines[0].endswith("interfaces are recorded without applications")
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+    with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection, connection:
         assert connection.execute("SELECT count(*) FROM interface").fetchone()[0]

@@ -1,5 +1,6 @@
 """The kernel counts by application while no recorder runs: kill -9 and restarts lose nothing and double nothing."""
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -78,7 +79,7 @@ def accounts(start, ledger):
 
 def sent_by(ledger, script):
     """Bytes and packets that a script sent, as recorded."""
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+    with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection, connection:
         return connection.execute(
             "SELECT sum(tx_bytes), sum(tx_packets) FROM share JOIN application ON id = application_id WHERE name = ?",
             (script,),

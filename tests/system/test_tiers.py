@@ -1,5 +1,6 @@
 """Each way of telling applications apart, had by forbidding those above it; what interfaces count is exact in all."""
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -105,7 +106,10 @@ class Confined:
         assert process.poll() is None, self._said.read_text()
         if not self.ledger.exists():
             return False
-        with sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True) as connection:
+        with (
+            contextlib.closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as connection,
+            connection,
+        ):
             tables = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'run'").fetchone()
             return tables[0] and connection.execute("SELECT count(*) FROM run").fetchone()[0]
 
@@ -121,7 +125,7 @@ class Confined:
 def had_by(ledger, tier):
     """What the script received and sent, as recorded; before queueing it is known as the interpreter that runs it."""
     name = "python%" if tier == "kernel before queueing" else "talk.py"
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+    with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection, connection:
         return connection.execute(
             "SELECT sum(rx_bytes), sum(tx_bytes) FROM share JOIN application ON id = application_id WHERE name LIKE ?",
             (name,),
@@ -153,7 +157,10 @@ def test_the_best_tier_that_is_left_is_in_force_and_named_everywhere(space, home
         lambda: talk(space.command(*who, sys.executable, str(script)), confined.ledger, tier)
     )
     counted = space.counters()["lo"].minus(before)
-    with sqlite3.connect(f"file:{confined.ledger}?mode=ro", uri=True) as connection:
+    with (
+        contextlib.closing(sqlite3.connect(f"file:{confined.ledger}?mode=ro", uri=True)) as connection,
+        connection,
+    ):
         assert connection.execute("SELECT DISTINCT tier FROM run").fetchall() == [(tier,)]
         recorded = connection.execute(
             "SELECT rx_bytes, tx_bytes, rx_packets, tx_packets FROM interface WHERE name = 'lo'"

@@ -1,5 +1,6 @@
 """The page that Prometheus scrapes, of a real server."""
 
+import contextlib
 import sqlite3
 
 import pytest
@@ -89,7 +90,7 @@ def test_it_is_guarded_as_everything_else(server):
 def test_where_there_is_no_ledger_or_none_that_can_be_read_the_scrape_fails_and_says_why(serve, tmp_path):
     status, _, body = serve(tmp_path / "none.db").ask("/metrics")
     assert (status, b"netusage daemon" in body) == (404, True)
-    with sqlite3.connect(tmp_path / "other.db") as db:
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as db, db:
         db.execute("CREATE TABLE something (x)")
     status, _, body = serve(tmp_path / "other.db").ask("/metrics")
     assert (status, b"another program" in body) == (500, True)
