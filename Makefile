@@ -63,11 +63,15 @@ $(VENV)/developed: $(VENV)/installed
 
 check: lint unit
 
+define linters
+	$(1)/bin/ruff check .
+	$(1)/bin/ruff format --check .
+	$(1)/bin/mypy
+	$(1)/bin/lint-imports --no-cache
+endef
+
 lint: $(VENV)/developed
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports --no-cache
+	$(call linters,$(VENV))
 
 # ledgers wait for their disk at every commit, which is nothing that a unit test is about
 unit: IN_MEMORY = $(if $(wildcard /dev/shm),TMPDIR=/dev/shm)
@@ -75,12 +79,13 @@ unit: $(VENV)/developed
 	$(IN_MEMORY) $(VENV)/bin/python -m pytest -q -n auto -p no:schemathesis -m 'not system and not thorough'
 
 # The suite runs against the wheel, not against the checkout.
-test: system-packages lint $(AXE)
+test: system-packages $(AXE)
 	rm -rf dist $(TEST_VENV)
 	$(call new_venv,$(TEST_VENV))
 	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) build
 	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
-	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) "$$(echo dist/*.whl)[test]"
+	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) "$$(echo dist/*.whl)[test,check]"
+	$(call linters,$(TEST_VENV))
 	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not alone'
 	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q -m alone
 
