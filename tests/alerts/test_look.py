@@ -1,6 +1,7 @@
 """Looking at real ledgers: what is new is found once, and nothing is asked that is known."""
 
 import os
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -119,6 +120,13 @@ def test_thresholds_are_not_told_where_that_is_not_wanted(path, ledger):
     ledger.count(ledger.interface("eth0"), START_S, 10**9, 0, 9, 9)
     ledger.commit(START_S + 60)
     assert eye.at(START_S + 60) == []
+
+
+def test_a_plan_about_hosts_of_the_fleet_is_not_asked_of_this_machines_ledger(path, ledger):
+    eye = Eye(path, plan=(replace(PLAN, name="office", hosts=("*",)), PLAN))
+    ledger.count(ledger.interface("eth0"), START_S, 850_000, 0, 9, 9)
+    ledger.commit(START_S + 60)
+    assert [alert.key for alert in eye.at(START_S + 60)] == ["threshold/home/2026-03-10/80"]
 
 
 # ---- Rates ------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from support.ledgers import DAY_S, START_S, Ledger
@@ -15,7 +16,7 @@ from netusage.errors import ConfigError, UsageError
 from netusage.ledger.alert_journal import AlertJournal
 from netusage.ledger.alert_log import entries
 from netusage.model import NS, US, GapKind, Instant
-from netusage.settings.schema import AlertsSettings, ReportSettings, Settings
+from netusage.settings.schema import AlertsSettings, PlanSettings, ReportSettings, Settings
 
 
 class StandingClock:
@@ -87,6 +88,16 @@ def test_it_looks_when_it_is_time_and_keeps_what_it_finds(desk):
     assert desk.kinds() == ["gap"]
     desk.watcher.turn()
     assert desk.kinds() == ["gap"]
+
+
+def test_plans_that_it_does_not_watch_are_told_at_the_beginning_and_after_a_reload(desk):
+    office = PlanSettings("office", "1 TB", labels=("site=berlin",))
+    desk.settings = replace(desk.settings, plan=(PlanSettings("home", "1 GB"), office))
+    desk.watcher.reload()
+    desk.watcher.turn()
+    assert desk.said == [
+        "not watched for: the plans about hosts of the fleet, office; run netusage plan check by a timer for those"
+    ]
 
 
 def test_it_does_not_look_before_it_is_time(desk):

@@ -111,9 +111,14 @@ def _configured(tmp_path, *command):
 def test_a_test_is_delivered_and_that_is_said(tmp_path, capsys):
     out = tmp_path / "out"
     code = f"import os; open({str(out)!r}, 'w').write(os.environ['NETUSAGE_ALERT_SUBJECT'])"
-    assert run(["alerts", "test", *_configured(tmp_path, code)]) == 0
+    words = _configured(tmp_path, code)
+    with open(words[-1], "a") as file:
+        file.write('[[plan]]\nname = "office"\ncap = "1 TB"\nlabels = ["site=berlin"]\n')
+    assert run(["alerts", "test", *words]) == 0
     assert out.read_text() == "test"
-    assert capsys.readouterr().out == f"command {sys.executable.rpartition('/')[2]}: delivered\n"
+    said, noted = capsys.readouterr()
+    assert said == f"command {sys.executable.rpartition('/')[2]}: delivered\n"
+    assert "not watched for: the plans about hosts of the fleet, office" in noted
 
 
 @pytest.mark.system

@@ -12,12 +12,16 @@ from netusage.cli.failures import run
 from netusage.fleet.deliver import Delivery
 from netusage.fleet.schema import HOST, USAGE
 from netusage.ledger import ship_journal
-from netusage.model import US
+from netusage.ledger.batch import Part
+from netusage.model import US, Counters, Who
 from netusage.settings.schema import FleetSettings
 
 pytestmark = pytest.mark.system
 _NUMBERS = itertools.count(1)
-TABLES = ("usage", "span", "share", "interface", "gap", "host")
+TABLES = (
+    *("usage", "usage_day", "usage_month", "span", "share", "share_day", "share_month"),
+    *("interface", "gap", "host"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +77,7 @@ def asked(capsys, *arguments, code=0):
 
 def add_host(client, key, name, **more):
     state = {"labels": (), "seen_us": START_S * US} | more
-    known = (state["labels"], state["seen_us"], 7, START_S, START_S * US, "kernel", 1)
+    known = (state["labels"], state["seen_us"], 7, START_S, START_S * US, "kernel", 1, 1)
     client.insert(HOST, [(key, "l", name, "Linux", "1.0", *known)])
 
 
@@ -201,12 +205,13 @@ def test_status_has_every_host_and_says_where_two_have_one_name(client, capsys):
     assert row["labels"] == ["site=berlin", "role=web"]
     assert row["last_seen"] == "2026-03-10T00:00:00+00:00"
     assert row["lag_us"] > 0
+    assert row["record_lag_us"] == row["lag_us"]
     assert run(["fleet", "status"]) == 0
     out, err = capsys.readouterr()
     assert err == "netusage: 2 hosts are called 'web1'; they are kept apart by their keys: k1, k2\n"
     assert "\x1b[3m" not in out
     assert run(["fleet", "status", "--format", "csv"]) == 0
-    assert capsys.readouterr().out.startswith("host,key,ledger,last_seen,lag_us,")
+    assert capsys.readouterr().out.startswith("host,key,ledger,last_seen,lag_us,record_lag_us,")
 
 
 # ---- verify ------------------------------------------------------------------------------------------------------
@@ -233,18 +238,35 @@ def test_verify_is_exact_different_and_exact_again_when_all_is_delivered_anew(cl
     assert run(["fleet", "verify"]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert "OK: 1 months of 1 interfaces, 1,234 bytes, are in the fleet to the byte" in err
+    assert "OK: 3 parts of 1 months of 1 interfaces, 1,234 bytes, are in the fleet to the byte" in err
     client.execute(f"TRUNCATE TABLE {client.table(USAGE.name)}")
     answer = asked(capsys, "fleet", "verify", code=1)
-    assert (answer["ok"], answer["differs"], answer["exact"]) == (False, 1, 0)
-    (row,) = answer["rows"]
+    assert (answer["ok"], answer["differs"], answer["exact"]) == (False, 3, 0)
+    row, *days = answer["rows"]
+    assert [row["what"] for row in days] == ["usage_day", "usage_month"]
     assert (row["interface"], row["month"], row["what"]) == ("eth0", "2026-03", "usage")
     assert (row["ledger_rx_bytes"], row["fleet_rx_bytes"]) == (1000, 0)
     assert run(["fleet", "verify", "--rewind"]) == 1
-    assert "DIFFERENT: 1 of 1 months" in capsys.readouterr().err
+    assert "DIFFERENT: 3 of 3 parts of 1 months" in capsys.readouterr().err
     deliver(client, path)
     assert run(["fleet", "verify", "--all", "--format", "csv"]) == 0
     assert "eth0,,2026-03,usage,exact,1,1,1000,1000,234,234,3,3,1,1" in capsys.readouterr().out
+
+
+def test_verify_says_where_the_same_bytes_are_in_more_rows_in_the_fleet(client, tmp_path, capsys):
+    path = tmp_path / "own.db"
+    with writing(path, other_below_ppm=100_000) as ledger:
+        eth0 = ledger.interface("eth0")
+        for name, rx in (("web", 100_000), ("tiny", 5), ("small", 6)):
+            who = Who("application", name, f"/bin/{name}", "eva")
+            ledger.share(Part(START_S, eth0, who, 3, 6, 4), Counters(rx, 1, 1, 1))
+        ledger.commit(START_S + 900)
+        deliver(client, path)
+        ledger.commit(START_S + 2 * 86_400)  # two of them have become "other" here
+    assert run(["fleet", "verify"]) == 0
+    said = capsys.readouterr().err
+    assert "OK: 3 parts of 1 months of 1 interfaces, 0 bytes" in said
+    assert "of 1 months of applications the fleet has the same bytes in more rows" in said
 
 
 # ---- retire ------------------------------------------------------------------------------------------------------
@@ -270,9 +292,12 @@ def test_a_host_that_was_taken_out_and_delivers_again_is_there_again_to_the_byte
     assert run(["ship", "--once"]) == 0
     (row,) = asked(capsys, "fleet", "status")["rows"]
     assert run(["fleet", "retire", row["key"], "--yes"]) == 0
-    assert asked(capsys, "fleet", "verify", code=1)["differs"] == 1
+    assert (
+        asked(capsys, "fleet", "verify", code=1)["differs"] == 1
+    )  # of days and months nothing is known any more
     assert run(["fleet", "verify", "--rewind"]) == 1
+    assert "the fleet is not told days and months of this ledger" in capsys.readouterr().err
     assert run(["ship", "--once"]) == 0
     capsys.readouterr()
-    assert asked(capsys, "fleet", "verify")["exact"] == 1
+    assert asked(capsys, "fleet", "verify")["exact"] == 3
     assert [one["key"] for one in asked(capsys, "fleet", "status")["rows"]] == [row["key"]]

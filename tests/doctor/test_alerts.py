@@ -38,6 +38,16 @@ def test_where_no_alerts_are_wanted_nothing_is_said_but_of_plans_that_nobody_hea
     assert "nobody is told" in said
 
 
+def test_plans_about_hosts_of_the_fleet_are_noted_since_this_ledger_is_watched_alone(ledger, journal):
+    plans = (PlanSettings("home", "1 GB"), PlanSettings("office", "1 TB", labels=("site=berlin",)))
+    first, *_ = check_alerts(Settings(plan=plans, alerts=AlertsSettings(log=True)), ledger)
+    assert first.verdict is Verdict.NOTE
+    assert "nobody is told of plans about hosts of the fleet: office" in first.found
+    assert first.todo == "netusage plan check, run by a timer"
+    quiet = Settings(plan=plans, alerts=AlertsSettings(log=True, thresholds=False))
+    assert all("office" not in one.found for one in check_alerts(quiet, ledger))
+
+
 def test_a_missing_apprise_is_a_problem_with_the_command_that_installs_it(ledger, journal, monkeypatch):
     monkeypatch.setattr(alerts, "find_spec", lambda _: None)
     first, *_ = check_alerts(TO, ledger)

@@ -4,7 +4,20 @@ import pytest
 
 from netusage.errors import FleetError, NoDataError, UsageError
 from netusage.fleet.hosts import HostRow, find, hosts, retire, rows_of, shared_names
-from netusage.fleet.schema import GAP, HOST, INTERFACE, SHARE, SPAN, TABLES, USAGE, host_key
+from netusage.fleet.schema import (
+    GAP,
+    HOST,
+    INTERFACE,
+    SHARE,
+    SHARE_DAY,
+    SHARE_MONTH,
+    SPAN,
+    TABLES,
+    USAGE,
+    USAGE_DAY,
+    USAGE_MONTH,
+    host_key,
+)
 
 START_S = 1_764_000_000
 US = 1_000_000
@@ -45,14 +58,16 @@ def test_one_host_with_two_ledgers_shares_its_name_with_nobody():
 def deliver(client, key, name, *, ledger="l", seq=1, seen_us=START_S * US, labels=()):
     """A row of everything, and gaps of which one may have lost something and one was taken back."""
     own = (key, ledger)
-    client.insert(USAGE, [(*own, "eth0", "", START_S, 1, 2, 3, 4, 5, 6, seq)])
+    for table in (USAGE, USAGE_DAY, USAGE_MONTH):
+        client.insert(table, [(*own, "eth0", "", START_S, 1, 2, 3, 4, 5, 6, seq)])
     client.insert(SPAN, [(*own, "eth0", "", 1, 0, US, 1, 2, 3, 4, "stopped", seq)])
     who = ("application", "curl", "/usr/bin/curl", "eva", "", "", "")
-    client.insert(SHARE, [(*own, START_S, 900, "eth0", "", *who, 3, 6, 4, 1, 2, 3, 4, seq)])
-    client.insert(INTERFACE, [(*own, "eth0", "", 1, "hardware", 0, 1, 1, 2, 3, 4, seq)])
+    for table in (SHARE, SHARE_DAY, SHARE_MONTH):
+        client.insert(table, [(*own, START_S, 900, "eth0", "", *who, 3, 6, 4, 1, 2, 3, 4, seq)])
+    client.insert(INTERFACE, [(*own, "eth0", "", 1, "hardware", 0, 1, 1, 2, 3, 4, 1, 1, seq)])
     gaps = [(1, 0, US, "stopped", 0, "", "", seq), (2, US, 2 * US, "reset", 1, "eth0", "", seq)]
     client.insert(GAP, [(*own, *gap) for gap in [*gaps, (3, 0, 0, "", 0, "", "", seq)]])
-    state = (name, "Linux x86_64", "1.0", labels, seen_us, 7, START_S, 5 * US, "kernel")
+    state = (name, "Linux x86_64", "1.0", labels, seen_us, 7, START_S, 5 * US, "kernel", 1)
     client.insert(HOST, [(*own, *state, seen_us)])
 
 
@@ -84,7 +99,7 @@ def test_of_a_host_that_is_taken_out_nothing_is_left_and_of_others_everything(st
     for key in ("k1", "k2"):
         deliver(store, key, "web1")
         deliver(store, key, "web1", seq=2)
-    everything = {"usage": 1, "span": 1, "share": 1, "interface": 1, "gap": 3, "host": 1}
+    everything = {table.name: 3 if table is GAP else 1 for table in TABLES}
     assert rows_of(store, "k1") == everything
     retire(store, "k1", [], 60, lambda: None)
     assert rows_of(store, "k1") == dict.fromkeys(everything, 0)

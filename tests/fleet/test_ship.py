@@ -25,9 +25,10 @@ class StandingClock:
 
     def __init__(self):
         self.at_ns = 0
+        self.set_us = START_S * US  # moves only what the clock on the wall says
 
     def now(self):
-        return Instant(self.at_ns, self.at_ns, START_S * US + self.at_ns // 1000)
+        return Instant(self.at_ns, self.at_ns, self.set_us + self.at_ns // 1000)
 
 
 class Down:
@@ -99,6 +100,36 @@ def test_after_failures_it_waits_longer_each_time_up_to_the_interval_and_says_it
     assert all(HOUR_NS // 2 <= wait <= HOUR_NS for wait in waits[10:])
     assert desk.store.asked == 15
     assert desk.said == ["not delivered: cannot reach http://fleet:8123; it is tried again"]
+
+
+def test_a_trouble_is_said_once_though_its_words_have_other_numbers_and_names_each_time(desk, monkeypatch):
+    asked = iter(range(100))
+
+    def full(*_):
+        n = next(asked)
+        why = f"Cannot write to file /var/data/tmp_insert_{n}/rx.bin" if n < 5 else "Too many parts (301)"
+        raise FleetError(f"the store refused: {why} (code {n})")
+
+    monkeypatch.setattr(ship, "_deliver", full)
+    due_ns = desk.turn()
+    for _ in range(10):
+        desk.clock.at_ns = due_ns
+        due_ns = desk.turn()
+    assert [said.partition(" (code")[0] for said in desk.said] == [
+        "not delivered: the store refused: Cannot write to file /var/data/tmp_insert_0/rx.bin",
+        "not delivered: the store refused: Too many parts (301)",
+    ]
+
+
+@pytest.mark.parametrize("step_s", [20 * 365 * 86_400, -20 * 365 * 86_400, 7200, -61])
+def test_a_clock_that_is_set_puts_off_no_delivery(desk, step_s):
+    due_ns = desk.turn()
+    for _ in range(5):
+        desk.clock.set_us += step_s * US
+        assert desk.shipper.turn() == due_ns
+        desk.clock.at_ns = due_ns
+        due_ns = desk.turn()
+        assert 0 < due_ns - desk.clock.at_ns <= HOUR_NS
 
 
 def test_a_reload_delivers_at_once_to_where_the_configuration_says_now(desk):

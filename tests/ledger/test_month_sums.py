@@ -2,9 +2,10 @@
 
 from support.ledgers import DAY_S, START_S, writing
 
-from netusage.ledger.month_sums import Part, Sums, month_sums
+from netusage.ledger import batch
+from netusage.ledger.month_sums import Part, ShareSums, Sums, folded_days, month_sums, share_month_sums
 from netusage.ledger.reader import LedgerReader
-from netusage.model import US
+from netusage.model import LARGEST, US, Counters, Who
 
 
 def month_of(at_s):
@@ -38,3 +39,46 @@ def test_minutes_that_are_no_quarter_yet_are_in_no_sum(tmp_path):
         ledger.commit(START_S + 60)
     with LedgerReader(str(tmp_path / "ledger.db")) as reader:
         assert month_sums(reader, month_of) == {}
+
+
+def test_what_applications_had_is_added_up_by_what_may_be_told_of_them(tmp_path):
+    with writing(tmp_path / "ledger.db") as ledger:
+        eth0 = ledger.interface("eth0")
+        for day, name, user in (
+            (0, "web", "eva"),
+            (0, "web", "adam"),
+            (0, "mail", "eva"),
+            (30, "web", "eva"),
+        ):
+            who = Who("application", name, f"/bin/{name}", user)
+            ledger.share(batch.Part(START_S + day * DAY_S, eth0, who, 3, 6, 4), Counters(100, 10, 3, 1))
+        ledger.commit(START_S + 60)
+        with LedgerReader(ledger.path) as reader:
+            assert share_month_sums(reader, month_of, ("kind",)) == {}  # it is not sealed
+        ledger.commit(START_S + 31 * DAY_S)
+    with LedgerReader(str(tmp_path / "ledger.db")) as reader:
+        for fields, rows in ((("kind",), 1), (("kind", "name"), 2), (("kind", "name", "user"), 3)):
+            found = share_month_sums(reader, month_of, fields)
+            sums, folded = found[Part("share", "eth0", "", 0)]
+            assert (sums._replace(change=0), folded) == (Sums(rows, 300, 30, 9, 3), False)
+            assert found[Part("share", "eth0", "", 1)].sums.rows == 1
+            assert max(one.sums.change for one in found.values()) == reader.state.change
+
+
+def test_a_quarter_that_is_to_become_part_of_a_day_is_to_be_given_another_number(tmp_path):
+    who = Who("application", "web")
+    with writing(tmp_path / "ledger.db", quarters_kept_s=2 * DAY_S) as ledger:
+        eth0 = ledger.interface("eth0")
+        for at_s, now_s in (
+            (START_S, START_S + 900),
+            (0, START_S + 3 * DAY_S),
+            (START_S + 9000, START_S + 3 * DAY_S + 9),
+        ):
+            if at_s:
+                ledger.share(batch.Part(at_s, eth0, who, 3, 6, 4), Counters(100, 10, 3, 1))
+            ledger.commit(now_s)
+    with LedgerReader(str(tmp_path / "ledger.db")) as reader:
+        assert folded_days(reader) == [(START_S, START_S + DAY_S)]
+        assert share_month_sums(reader, month_of, ("kind",)) == {
+            Part("share", "eth0", "", 0): ShareSums(Sums(2, 200, 20, 6, 2, LARGEST), folded=True)
+        }

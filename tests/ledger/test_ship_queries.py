@@ -90,6 +90,77 @@ def test_days_are_told_as_long_as_they_are_and_quarters_in_them_are_known(path):
             assert not ship_queries.is_in_a_day(reader, at(96))
 
 
+def test_many_changes_are_told_as_one_sequence_in_several_looks(path, monkeypatch):
+    monkeypatch.setattr(ship_queries, "_AT_ONCE", 3)
+    with writing(path) as ledger:
+        eth0 = ledger.interface("eth0")
+        for quarter in range(10):
+            ledger.count(eth0, at(quarter), 1)
+            share(ledger, quarter, eth0)
+        ledger.commit(at(11))
+    numbers = [one.change for one in told(path)]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 11
+    assert [one.change for one in told(path, numbers[4])] == numbers[5:]
+
+
+def test_what_applications_had_is_added_up_by_stretches_up_to_a_change_number(path):
+    other, large = APP._replace(name="other", user="adam"), (1 << 63) - 1
+    with writing(path) as ledger:
+        eth0 = ledger.interface("eth0")
+        for quarter, who, rx in ((0, APP, 5), (1, APP, 7), (2, other, large), (3, other, large), (4, APP, 1)):
+            share(ledger, quarter, eth0, rx=rx, who=who)
+        ledger.commit(at(6))
+    with LedgerReader(str(path)) as reader:
+        numbers = {one.start_s: one.change for one in ship_queries.statements(reader, 0)}
+
+        def sums(until, change):
+            rows = ship_queries.share_sums(reader, at(0), at(until), change)
+            return {row.who.name: row.counters for row in rows}
+
+        assert sums(5, numbers[at(4)]) == {
+            "web": Counters(13, 6, 9, 12),
+            "other": Counters(2 * large, 4, 6, 8),  # more than a ledger could say of one thing
+        }
+        assert sums(5, numbers[at(1)]) == {"web": Counters(12, 4, 6, 8)}
+        assert sums(1, numbers[at(4)]) == {"web": Counters(5, 2, 3, 4)}
+
+
+def test_what_has_lost_names_or_quarters_is_known_as_folded(path):
+    def day_of(at_s):
+        return at_s // DAY_S * DAY_S - 3600, at_s // DAY_S * DAY_S + DAY_S - 3600
+
+    options = {"quarters_kept_s": 3 * DAY_S, "other_below_ppm": 100_000, "day_of": day_of}
+    with writing(path, **options) as ledger:
+        eth0 = ledger.interface("eth0")
+
+        def folded():
+            with LedgerReader(str(path)) as reader:
+                days = range(START_S - DAY_S, START_S + 4 * DAY_S, DAY_S)
+                return [ship_queries.is_folded(reader, day_s, day_s + DAY_S) for day_s in days]
+
+        for day in range(4):
+            share(ledger, day * 96 + 5, eth0, rx=10**6)
+            share(ledger, day * 96 + 5, eth0, rx=1, who=APP._replace(name="tiny"))
+        ledger.commit(START_S + 3600)
+        assert not any(folded())
+        ledger.commit(START_S + 2 * DAY_S + 60)  # small applications of two days have become "other"
+        assert folded() == [False, True, True, False, False]
+        ledger.commit(START_S + 3 * DAY_S + DAY_S)  # and one a day that begins an hour before midnight
+        assert folded()[:2] == [True, True]
+
+
+def test_quarters_of_an_interface_are_told_by_stretches(path):
+    with writing(path) as ledger:
+        eth0 = ledger.interface("eth0")
+        for quarter in (0, 1, 95, 96):
+            ledger.count(eth0, at(quarter), 1 + quarter)
+            ledger.commit(at(quarter + 1))
+    with LedgerReader(str(path)) as reader:
+        found = ship_queries.quarters(reader, 1, at(1), at(96))
+    assert [(start_s, rx) for start_s, rx, *_ in found] == [(at(1), 2), (at(95), 96)]
+
+
 def test_a_later_state_goes_on_and_an_earlier_one_another_one_or_a_repaired_one_does_not(path, tmp_path):
     with writing(path) as ledger:
         ledger.count(ledger.interface("eth0"), at(0), 1, 1, 1, 1)

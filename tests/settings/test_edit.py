@@ -1,12 +1,15 @@
 """Tables that are added to a configuration file and taken out of it: every other byte stays as it was."""
 
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netusage.settings.edit import table_place, with_table
+from netusage.settings.load import read_text
+from netusage.settings.schema import PlanSettings
 
 FIRST = "# mine\n[report]\nbits = true # yes\n"
 
@@ -96,3 +99,16 @@ def test_any_text_keeps_its_other_tables(lines):
     if "plan" not in before or before["plan"]:
         added = tomllib.loads(with_table(text, "plan", {"name": "new"}))
         assert added["plan"] == [*before.get("plan", []), {"name": "new"}]
+
+
+_NAMES = st.lists(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1), max_size=3
+)
+
+
+@given(_NAMES, _NAMES)
+def test_any_names_of_hosts_and_labels_are_read_as_they_were_written(hosts, labels):
+    values = {"name": "x", "cap": "1 GB", "hosts": tuple(hosts), "labels": tuple(labels)}
+    (plan,) = read_text(Path("/config.toml"), with_table(FIRST, "plan", values)).plan
+    assert plan == PlanSettings(**values)
+    assert plan.is_of_hosts == bool(hosts or labels)

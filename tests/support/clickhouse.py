@@ -24,6 +24,7 @@ _CONFIGURATION = """<yandex>
     <count>1</count>
   </logger>
   <listen_host>127.0.0.1</listen_host>
+  {elsewhere}
   {ports}
   <tcp_port>{tcp}</tcp_port>
   <path>{home}/data/</path>
@@ -77,7 +78,7 @@ _USERS = """<yandex>
   </users>
 </yandex>
 """
-_ANYWHERE = "<networks><ip>127.0.0.1</ip></networks><quota>default</quota>"
+_ANYWHERE = "<networks><ip>127.0.0.1</ip><ip>10.9.0.0/255.255.0.0</ip></networks><quota>default</quota>"
 
 
 def why_not():
@@ -117,15 +118,16 @@ class ClickHouse:
         shards: ports of the native protocol of all the servers of the cluster, a list for each shard.
         zookeeper: the port of the one that its replicas meet at, or None.
         certificates: a directory of `Certificates`: speaks HTTPS, and only with who has one.
+        listen: another address to listen on, of 10.9.0.0/16, which is that of the URL then.
 
     Attributes:
         url: where it is asked.
     """
 
-    def __init__(self, home, ports=None, *, shards=(), zookeeper=None, certificates=None):
+    def __init__(self, home, ports=None, *, shards=(), zookeeper=None, certificates=None, listen=""):
         http, tcp = ports or free_ports(2)
         self.home = home
-        self.url = f"https://localhost:{http}" if certificates else f"http://127.0.0.1:{http}"
+        self.url = f"https://localhost:{http}" if certificates else f"http://{listen or '127.0.0.1'}:{http}"
         self._certificates = certificates
         home.mkdir()
         for part in ("data", "tmp", "format"):
@@ -134,6 +136,7 @@ class ClickHouse:
         (home / "config.xml").write_text(
             _CONFIGURATION.format(
                 home=home,
+                elsewhere=f"<listen_host>{listen}</listen_host>" if listen else "",
                 ports=port,
                 tcp=tcp,
                 tls=_TLS.format(directory=certificates) if certificates else "",
@@ -280,10 +283,12 @@ def _listens(port):
 
 
 class Certificates:
-    """An authority, a server's and a host's certificate by it, and one of a stranger, made by openssl.
+    """An authority and certificates by it, and one of a stranger, made by openssl.
 
     Args:
-        directory: is made; ca.crt, server.crt, host.crt, stranger.crt and their keys are in it.
+        directory: is made. In it are those of the authorities ca.crt and other.crt; by the first, those of a server
+            (server.crt, and elsewhere.crt for another name) and a host (host.crt, renewed.crt, and expired.crt); by the
+            other, stranger.crt; and their keys.
     """
 
     def __init__(self, directory):
@@ -305,8 +310,11 @@ class Certificates:
                 *("-subj", f"/CN={authority}", "-keyout", f"{authority}.key", "-out", f"{authority}.crt"),
             )
         (directory / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        self._signed("server", "ca")
-        self._signed("host", "ca")
+        (directory / "other-names").write_text("subjectAltName=DNS:elsewhere.example\n")
+        for name in ("server", "host", "renewed"):
+            self._signed(name, "ca")
+        self._signed("elsewhere", "ca", names="other-names")
+        self._signed("expired", "ca", days=-1)
         self._signed("stranger", "other")
 
     def __str__(self):
@@ -315,7 +323,7 @@ class Certificates:
     def __truediv__(self, name):
         return self.directory / name
 
-    def _signed(self, name, authority):
+    def _signed(self, name, authority, *, days=2, names="names"):
         self._run(
             *(
                 "req",
@@ -340,7 +348,7 @@ class Certificates:
                 "-CAkey",
                 f"{authority}.key",
             ),
-            *("-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.crt"),
+            *("-CAcreateserial", "-days", str(days), "-extfile", names, "-out", f"{name}.crt"),
         )
 
     def _run(self, *arguments):

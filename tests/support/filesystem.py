@@ -21,13 +21,14 @@ class SmallDisk:
         source = f"{SOURCE}{os.getpid()}x{next(_numbers)}"
         run("mount", "-t", "tmpfs", "-o", f"size={kib}k,mode=755", source, str(self.path))
 
-    def fill(self):
-        """Leave not a byte free."""
+    def fill(self, room=0):
+        """Leave not a byte free, or about so many."""
         with open(self.path / "filler", "ab", buffering=0) as file:
             for size in (1 << 16, 1 << 12, 1):
                 with contextlib.suppress(OSError):
                     while True:
                         file.write(b"\0" * size)
+            file.truncate(max(file.tell() - room, 0))
 
     def free(self):
         """Make room again."""

@@ -9,9 +9,11 @@ import sqlite3
 import threading
 import urllib.parse
 from collections import Counter
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from netusage.fleet import schema
 from netusage.model import Counters
 from support import book
 
@@ -71,13 +73,63 @@ def of_fleet(store, ledger_identity=None):
     return {key: number for key, number in found.items() if number}
 
 
+def days_and_months(store, ledger_identity):
+    """What the store's quarters add up to by UTC day and month, and what it says of those: two Counters, by all keys.
+
+    The peaks are with them, under the name "peaks", and the longest stretch of applications under "seconds".
+    """
+
+    def rows_of(table):
+        columns = ", ".join(
+            f"toUInt32({column.name})" if column.type == "DateTime" else column.name
+            for column in table.columns
+        )
+        sql = f"SELECT {columns} FROM {store.table(table.name)} FINAL WHERE ledger = '{ledger_identity}'"
+        return [dict(zip(table.names, row, strict=True)) for row in store.query(sql)]
+
+    def add(into, name, table, row, start):
+        key = (name, start, *(row[column] for column in table.key if column != "start"))
+        for counter in _COUNTERS:
+            into[*key, counter] += row[counter]
+        for highest in {"peak_rx", "peak_tx", "seconds"} & row.keys():
+            if any(row[counter] for counter in _COUNTERS):
+                into[*key, highest] = max(into[*key, highest], row[highest])
+
+    made, told = Counter(), Counter()
+    for table, day, month in (
+        (schema.USAGE, schema.USAGE_DAY, schema.USAGE_MONTH),
+        (schema.SHARE, schema.SHARE_DAY, schema.SHARE_MONTH),
+    ):
+        for row in rows_of(table):
+            start = datetime.fromtimestamp(row["start"], UTC).replace(hour=0, minute=0)
+            add(made, day.name, table, row, int(start.timestamp()))
+            add(made, month.name, table, row, int(start.replace(day=1).timestamp()))
+        for sums in (day, month):
+            for row in rows_of(sums):
+                add(told, sums.name, sums, row, row["start"])
+    return +made, +told
+
+
+def assert_days_and_months(store, ledger_identity):
+    """Days and months are the sums of the quarters that the store has, by the very same keys."""
+    made, told = days_and_months(store, ledger_identity)
+    different = {key: (made[key], told[key]) for key in made.keys() | told.keys() if made[key] != told[key]}
+    assert not different, sorted(different.items(), key=str)[:20]
+    assert made
+    sql = f"SELECT sums FROM {store.table('host')} FINAL WHERE ledger = '{ledger_identity}'"
+    assert store.query(sql) == [(1,)]
+
+
 def identity_of(path):
     """The identity of a ledger."""
     return book.rows(path, "SELECT identity FROM ledger")[0][0]
 
 
 def assert_the_same(store, *paths):
-    """Everything in the store is what the ledgers have, with a difference of 0; each has its part of it."""
+    """Everything in the store is what the ledgers have, with a difference of 0; each has its part of it.
+
+    And its days and months are the sums of its quarters.
+    """
     for path in paths:
         mine, theirs = of_ledger(path), of_fleet(store, identity_of(path))
         different = {
@@ -87,6 +139,7 @@ def assert_the_same(store, *paths):
         }
         assert not different, sorted(different.items(), key=str)[:20]
         assert mine
+        assert_days_and_months(store, identity_of(path))
 
 
 def copy_of(path, target):

@@ -2,6 +2,18 @@ import pytest
 
 
 @pytest.fixture
+def configure(tmp_path):
+    """Writes the configuration of a host with a fleet."""
+
+    def write(settings, password=None, **more):
+        from support.deliveries import configuration
+
+        return configuration(tmp_path, settings, password, **more)
+
+    return write
+
+
+@pytest.fixture
 def cable(space, spaces):
     """`space` and another one with a cable between them, and somebody who takes what is sent."""
     other = spaces()

@@ -6,13 +6,26 @@ import signal
 import socket
 import sqlite3
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
-from itertools import count
 
 import pytest
 from support import clickhouse
 from support.book import assert_it_adds_up, rows
+from support.deliveries import (
+    NAMES,
+    asking,
+    deliver,
+    deliver_until_it_works,
+    has_arrived,
+    live,
+    make_tables,
+    new_database,
+    settings_for,
+    share,
+    shipper_pid,
+    state_of,
+)
 from support.fleet import (
     FAULTS,
     FaultyProxy,
@@ -27,20 +40,14 @@ from support.ledgers import DAY_S, START_S, writing
 from support.patience import until
 
 from netusage.errors import FleetError
-from netusage.fleet.deliver import Delivery
 from netusage.fleet.store import Store, address_of
 from netusage.fleet.tables import missing
 from netusage.ledger import ship_journal
-from netusage.ledger.batch import Part
 from netusage.ledger.repair import repair
-from netusage.ledger.ship_journal import ShipJournal
-from netusage.model import QUARTER_S, US, Counters, GapKind, Who
-from netusage.settings.schema import FleetSettings
+from netusage.model import QUARTER_S, US
 
 pytest.importorskip("httpx")
 pytestmark = [pytest.mark.system]
-_DATABASES = count(1)
-NAMES = ("web", "mail", "backup", "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -56,67 +63,12 @@ def fleet(server):
     return made
 
 
-def settings_for(url, **more):
-    return FleetSettings(url=url, database=f"fleet_{next(_DATABASES)}", timeout="5s", **more)
-
-
-def make_tables(settings):
-    with Store(address_of(settings)) as store:
-        for statement in missing(store):
-            store.execute(statement.sql)
-
-
-def deliver(ledger, settings, url="", now_us=START_S * US, make=Store):
-    """One delivery; `url`: by another way, whose journal is that of the settings' own."""
-    journal = ShipJournal(str(ledger), settings.url, settings.database)
-    with make(address_of(settings, url)) as store:
-        return Delivery(str(ledger), settings, store, journal, version="1").run(now_us)
-
-
-def deliver_until_it_works(ledger, settings, url="", make=Store, mend=lambda: None):
-    for _ in range(300):
-        try:
-            return deliver(ledger, settings, url, make=make)
-        except FleetError:
-            mend()
-    raise AssertionError("it never worked")
-
-
-@contextmanager
-def asking(settings):
-    with Store(address_of(settings)) as store:
-        yield store
-
-
 def shares_in(settings):
     """Received bytes of all applications in the store."""
     with asking(settings) as store:
         return sum(
             number for key, number in of_fleet(store).items() if key[0] == "share" and key[-1] == "rx_bytes"
         )
-
-
-def share(ledger, at_s, epoch, name, rx, user="eva", kind="application"):
-    who = Who(
-        kind, name, f"/home/{user}/{name}" if name else "", user if name else "", "a.service" if name else ""
-    )
-    part = Part(at_s // QUARTER_S * QUARTER_S, epoch, who, 3, 6, 4)
-    ledger.share(part, Counters(rx, rx // 3, rx // 9 + 1, 2))
-
-
-def live(ledger, epochs, until_s, dice, step_s=QUARTER_S):
-    """Count at interfaces, with applications, until then."""
-    for now_s in range(ledger.now_s + step_s, until_s + 1, step_s):
-        for epoch in epochs:
-            at_s = now_s - step_s
-            ledger.count(epoch, at_s, dice.randrange(1 << 33), 5, 3, 2, peak_rx=dice.randrange(99))
-            share(ledger, at_s, epoch, dice.choice(NAMES), dice.randrange(1 << 30))
-            share(ledger, at_s, epoch, "", 7, kind="kernel")
-        if dice.random() < 0.05:
-            start_us = (now_s - 50) * US
-            ledger.span(epochs[0], start_us, start_us + 20 * US, dice.randrange(1000), 2, 3, 4)
-            ledger.gap(now_s - 50, now_s - 30, GapKind.STOPPED, interface="eth0", note="a\tb\n'c'\\")
-        ledger.commit(now_s)
 
 
 def test_what_was_delivered_is_what_was_counted_and_only_what_is_new_is_sent(tmp_path, fleet):
@@ -396,7 +348,7 @@ def test_what_stays_at_home_is_never_sent_and_sums_are_the_same(tmp_path, fleet)
         ledger.commit(START_S + DAY_S)
     told = {}
     for allowed in ((), ("applications",), ("users",), ("units",), ("applications", "users", "units")):
-        own = replace(fleet, share=allowed, database=f"fleet_{next(_DATABASES)}")
+        own = replace(fleet, share=allowed, database=new_database())
         make_tables(own)
         deliver(path, own)
         with asking(own) as store:
@@ -564,38 +516,6 @@ def test_many_hosts_on_two_shards_one_of_which_is_killed_at_any_moment(tmp_path,
 # The process
 
 
-@pytest.fixture
-def configure(tmp_path):
-    """Writes the configuration of a host with a fleet."""
-
-    def write(settings, password=None):
-        secret = tmp_path / "password"
-        if password is not None:
-            secret.write_text(password)
-        file = tmp_path / "config.toml"
-        file.write_text(
-            f'[fleet]\nurl = "{settings.url}"\ndatabase = "{settings.database}"\ninterval = "10s"\ntimeout = "5s"\n'
-            + (f'user = "host"\npassword_file = "{secret}"\n' if password is not None else "")
-        )
-        return file
-
-    return write
-
-
-def shipper_pid(ledger):
-    holder = ship_journal.deliverer(str(ledger))
-    return holder.pid if holder else 0
-
-
-def state_of(ledger):
-    return next(iter(ship_journal.states(str(ledger))), None)
-
-
-def has_arrived(ledger, after_us=0):
-    state = state_of(ledger)
-    return state is not None and state.arrived_us > after_us and not state.error
-
-
 @pytest.mark.root
 def test_a_recorder_delivers_beside_itself_whoever_is_killed_and_no_reading_is_late(
     tmp_path, space, record, start, ledger, configure
@@ -691,6 +611,8 @@ def test_who_delivers_may_be_killed_at_any_moment(start, ledger, fleet, configur
         one = start(*arguments)
         if n % 2:  # in the midst of sending, or wherever that is
             until(lambda: shipper_pid(ledger), "a shipper")
+        if n == 3:
+            until(lambda: state_of(ledger) and state_of(ledger).progress.cursor, "a batch that has arrived")
         time.sleep(dice.random() * 1.5)
         one.kill()
         state = state_of(ledger)

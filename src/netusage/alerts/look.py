@@ -119,7 +119,10 @@ class Look:
         self._meet_recorder(reader, now)
         if settings.thresholds:
             for plan in self._settings.plan:
-                self._ask_plan(reader, plan, found, now, memory)
+                if (
+                    not plan.is_of_hosts
+                ):  # the watcher has this machine's ledger; see Settings.unwatched_plans
+                    self._ask_plan(reader, plan, found, now, memory)
         for rule in self._settings.alert:
             if rule.kind == "rate":
                 self._ask_rate(reader, rule, found, now, memory)

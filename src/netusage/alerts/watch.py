@@ -152,6 +152,8 @@ class Watcher:
         transports = open_transports(settings.alerts)
         if settings.alerts.to_file and readable_by_others(settings.alerts.to_file):
             self._say(f"{settings.alerts.to_file} can be read by others: chmod 600 {settings.alerts.to_file}")
+        if settings.unwatched_plans:
+            self._say(f"not watched for: {words_of_unwatched(settings)}")
         self._deliveries.close()
         self._settings, self._words = settings, words
         self._look = Look(self._options.ledger, settings, words)
@@ -266,6 +268,12 @@ def send_test(settings: Settings, say: Callable[[str, str], None], clock: Clock 
             why, fine = str(error), False
         say(transport.name, why)
     return fine
+
+
+def words_of_unwatched(settings: Settings) -> str:
+    """The plans whose thresholds are not looked for, and what to do instead."""
+    names = ", ".join(settings.unwatched_plans)
+    return f"the plans about hosts of the fleet, {names}; run netusage plan check by a timer for those"
 
 
 def _words(settings: Settings) -> Words:

@@ -97,10 +97,13 @@ def test(inv: Invocation) -> ExitCode:
 
     Exits with 1 when one of them was not delivered.
     """
-    from netusage.alerts.watch import send_test
+    from netusage.alerts.watch import send_test, words_of_unwatched
+    from netusage.cli.output import note
 
     settings = inv.settings
     _check_somebody(settings)
+    if settings.unwatched_plans:
+        note(f"not watched for: {words_of_unwatched(settings)}")
 
     def say(name: str, why: str) -> None:
         click.echo(f"{name}: {f'not delivered: {why}' if why else 'delivered'}")

@@ -34,7 +34,7 @@ def command(inv: Invocation, *, clean: bool) -> ExitCode:
     """Say what is available here and what to do about what is not.
 
     Looks at the source of the numbers, the clocks, the configuration, the ledger, the recorder and its health, alerts,
-    and the service. Changes nothing without --clean. Exits with 1 when something does not work.
+    deliveries to a fleet, and the service. Changes nothing without --clean. Exits with 1 when something does not work.
     """
     from netusage.doctor.findings import Verdict
 
@@ -71,6 +71,7 @@ def _clean(inv: Invocation) -> ExitCode:
 def _findings(inv: Invocation) -> "Iterator[Finding]":
     from netusage.doctor.alerts import check_alerts
     from netusage.doctor.findings import Finding, Verdict
+    from netusage.doctor.fleet import check_fleet
     from netusage.doctor.machine import check_machine
     from netusage.doctor.record import check_record
     from netusage.settings.schema import Settings
@@ -86,6 +87,7 @@ def _findings(inv: Invocation) -> "Iterator[Finding]":
     yield _check_configuration(inv)
     yield from check_record(path, settings.report.units)
     yield from check_alerts(settings, str(path))
+    yield from check_fleet(settings, str(path))
     yield _check_service()
 
 

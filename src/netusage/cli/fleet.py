@@ -104,7 +104,7 @@ def init(inv: Invocation, urls: tuple[str, ...], cluster: str | None, dry_run: b
 def status(inv: Invocation) -> None:
     """List the hosts and when they were heard of.
 
-    Also their versions, their labels, and the gaps that they declared. A host is known by the key of its machine, so two of one name are two, and one that was renamed is one. A host
+    Also their versions, their labels, and the gaps that they declared; "record lag" is how long ago the record ends that the fleet has of a host. A host is known by the key of its machine, so two of one name are two, and one that was renamed is one. A host
     that has had several ledgers has a line for each.
     """
     import time
@@ -144,8 +144,10 @@ def status(inv: Invocation) -> None:
 def verify(inv: Invocation, *, everything: bool, rewind: bool) -> ExitCode:
     """Compare the fleet with this machine's ledger.
 
-    Rows, bytes and packets have to be the same, to the last one. Goes by interface and UTC month. What the next delivery will bring is "waiting" and no difference; whose bytes they
-    were is not compared. Exits with 1 when there is a difference. Delivering again is harmless: nothing is ever counted twice.
+    Rows, bytes and packets have to be the same, to the last one. Goes by interface and UTC month: what was counted, what
+    applications had of it, the declared gaps, and in the fleet the days and months, which have to be the sums of its
+    quarters of an hour. What the next delivery will bring is "waiting" and no difference. Exits with 1 when there is a
+    difference. Delivering again is harmless: nothing is ever counted twice.
     """
     from datetime import UTC
 
@@ -157,7 +159,7 @@ def verify(inv: Invocation, *, everything: bool, rewind: bool) -> ExitCode:
 
     path = str(inv.ledger_path(for_reading=True))
     with _store(inv) as store:
-        rows = compare(store, path)
+        rows, tells_days = compare(store, path)
     url, database = store.address.url, store.address.database
     number = Counter(row.outcome for row in rows)
     shown = [row for row in rows if everything or row.outcome is not Outcome.EXACT]
@@ -165,6 +167,14 @@ def verify(inv: Invocation, *, everything: bool, rewind: bool) -> ExitCode:
     if shown or inv.format != "table":
         write(inv, documents.verified(shown, counts, url, path), (), UTC)
     note(_verdict(rows, number[Outcome.WAITING], number[Outcome.DIFFERS]))
+    apart = sum(row.is_apart for row in rows)
+    if apart:
+        note(
+            f"of {apart:,} months of applications the fleet has the same bytes in more rows: they were folded here after "
+            "they were delivered"
+        )
+    if not tells_days:
+        note("the fleet is not told days and months of this ledger; quarters of an hour were compared")
     if not number[Outcome.DIFFERS]:
         return ExitCode.OK
     if rewind:
@@ -176,13 +186,16 @@ def verify(inv: Invocation, *, everything: bool, rewind: bool) -> ExitCode:
 
 
 def _verdict(rows: "Sequence[Compared]", waiting: int, different: int) -> str:
-    interfaces = len({row.part[1:3] for row in rows})
-    total = sum(row.ledger.rx_bytes + row.ledger.tx_bytes for row in rows)
+    counted = [row for row in rows if row.part.what in ("usage", "span")]
+    interfaces = len({row.part[1:3] for row in rows if "gap" not in row.part.what})
+    months = len({row.part[1:] for row in rows if "gap" not in row.part.what})
+    total = sum(row.ledger.rx_bytes + row.ledger.tx_bytes for row in counted)
+    of_all = f"{len(rows):,} parts of {months:,} months of {interfaces:,} interfaces"
     if different:
-        return f"DIFFERENT: {different:,} of {len(rows):,} months of {interfaces:,} interfaces are not in the fleet as here"
+        return f"DIFFERENT: {different:,} of {of_all} are not in the fleet as here"
     if waiting:
-        return f"OK so far: {waiting:,} of {len(rows):,} months of {interfaces:,} interfaces wait for the next delivery"
-    return f"OK: {len(rows):,} months of {interfaces:,} interfaces, {total:,} bytes, are in the fleet to the byte"
+        return f"OK so far: {waiting:,} of {of_all} wait for the next delivery"
+    return f"OK: {of_all}, {total:,} bytes, are in the fleet to the byte"
 
 
 @command.command(

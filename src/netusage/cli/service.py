@@ -283,7 +283,9 @@ def _job(invocation: Invocation, manager: "Manager", scope: "Scope", program: Pa
         journal=Path(alerts.journal) if alerts.journal else None,
         fleet=bool(fleet.url),
         fleet_files=tuple(
-            Path(name) for name in (fleet.password_file, fleet.ca, fleet.certificate, fleet.key) if name
+            Path(name)
+            for name in (fleet.password_file, fleet.token_file, fleet.ca, fleet.certificate, fleet.key)
+            if name
         ),
     )
 

@@ -28,7 +28,10 @@ def command(inv: Invocation, *, once: bool, with_recorder: bool) -> ExitCode:
     """
     from netusage.cli.output import note
     from netusage.fleet.ship import ShipOptions, ship, ship_once
+    from netusage.recorder.privileges import give_up
 
+    if with_recorder:
+        give_up()
     ledger = str(inv.ledger_path(for_reading=True))
     asked = ShipOptions(inv.settings, lambda: inv.reload().settings, ledger, note, with_recorder)
     if not once:

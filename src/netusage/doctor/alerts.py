@@ -36,6 +36,12 @@ def check_alerts(settings: Settings, ledger: str) -> Iterator[Finding]:
         )
     if alerts.to_file:
         yield from _check_file(alerts.to_file)
+    if settings.unwatched_plans:
+        found = (
+            f"nobody is told of plans about hosts of the fleet: {', '.join(settings.unwatched_plans)}, as this machine's "
+            "ledger is watched alone"
+        )
+        yield Finding(_ABOUT, Verdict.NOTE, found, "netusage plan check, run by a timer")
     path = journal_path(ledger, alerts.journal)
     yield _check_watcher(ledger, path)
     try:

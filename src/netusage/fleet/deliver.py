@@ -8,17 +8,23 @@ so whatever the network does, the recorder's file does not grow for it.
 Where the ledger is not the one any more that was delivered (restored from a backup, repaired, or other things may leave
 the host now), all of it is sent again with numbers above all that are there; rows that are left behind are taken back
 then: what they say is set to zero.
+
+Whole days and months are sent as well, see `rollups`, of all that a batch touches and before the cursor moves. Those of
+interfaces have the last change number of the ledger that they were added up from, those of applications that of the
+batch, for they have what was sent up to there.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from operator import add
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from netusage.errors import FleetError
+from netusage.fleet import rollups
+from netusage.fleet.rollups import COUNTERS
 from netusage.fleet.schema import GAP, HOST, INTERFACE, SHARE, SPAN, TABLES, USAGE, Table, host_key, literal
+from netusage.fleet.utc import DAY_S, day_of, starts_within
 from netusage.ledger import ship_queries
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.ship_journal import Progress, ShipJournal
@@ -30,7 +36,9 @@ if TYPE_CHECKING:
     from netusage.settings.schema import FleetSettings
 
 ROWS_AT_ONCE = 20_000
-_COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
+# How the record is told, behind what may leave the host; an older version says nothing there.
+_WITH_DAYS = "; quarters, days and months"
+_ONLY_QUARTERS = "; quarters"  # a sum is more than a column holds
 _Row = tuple[Any, ...]
 
 
@@ -76,11 +84,26 @@ class _Batch:
         self.progress = progress
         self.rows: dict[Table, list[_Row]] = {table: [] for table in TABLES}
         self.stretches: list[_Stretch] = []
+        self.days: dict[int, set[int]] = {}  # by interface, when those begin that it has quarters of
+        self.shares: dict[int, rollups.Told] = {}  # what the ledger says of days of applications
+        self.unlike: set[int] = (
+            set()
+        )  # when those begin of which it says something else than the fleet is told
         self.is_last = False
 
     @property
     def size(self) -> int:
         return sum(map(len, self.rows.values()))
+
+    def shares_touched(self) -> dict[int, set[rollups.Key]]:
+        """When the days begin of which applications have anything here, or had; and which."""
+        found: dict[int, set[rollups.Key]] = {}
+        for row in self.rows[SHARE]:
+            found.setdefault(day_of(row[2]), set()).add(rollups.key_of(row))
+        for stretch in self.stretches:
+            for day_s in range(day_of(stretch.start_s), stretch.end_s, DAY_S):
+                found.setdefault(day_s, set())
+        return found
 
 
 class Delivery:
@@ -108,9 +131,11 @@ class Delivery:
         self._ledger, self._settings, self._store, self._journal = ledger, settings, store, journal
         self._version, self._stops = version, stops
         self._shared = frozenset(settings.share)
+        self._fields = told_fields(self._shared)
         self._sent = 0
         self._turn = 0
         self._host = self._identity = ""
+        self._told_shares: rollups.Shares | None = None
 
     def run(self, now_us: int) -> Delivered:
         """Deliver until nothing is left. `now_us`: the present, UTC microseconds.
@@ -123,12 +148,18 @@ class Delivery:
         why = ""
         while True:
             progress, self._turn = self._journal.begin(now_us)
+            self._told_shares = None
             try:
                 progress, found = self._check(progress)
                 why = found or why
                 while True:
-                    batch = self._next_batch(progress, now_us)
-                    progress = self._send(progress, batch)
+                    try:
+                        batch = self._next_batch(progress, now_us)
+                        progress = self._send(progress, batch)
+                    except rollups.TooLarge:
+                        share = progress.share.replace(_WITH_DAYS, _ONLY_QUARTERS)
+                        progress = self._noted(progress._replace(share=share))
+                        continue
                     if batch.is_last:
                         self._journal.arrived(now_us)
                         return Delivered(self._sent, why)
@@ -154,7 +185,9 @@ class Delivery:
             why = "this is another ledger than before; all of it is delivered"
         elif not goes_on:
             why = "the ledger was restored or repaired; all of it is delivered again"
-        elif progress.share != share:
+        elif progress.share == share:
+            why = "days and months are delivered as well from now on; all of it is delivered again"
+        elif progress.share not in (share + _WITH_DAYS, share + _ONLY_QUARTERS):
             why = "other things may leave this host now; all of it is delivered again"
         else:
             known = self._known_cursor()
@@ -167,20 +200,21 @@ class Delivery:
                 why = "the fleet has forgotten what was delivered; all of it is delivered again"
         if why:
             above = self._highest()
-            progress = self._noted(Progress(share, line, above, anew=above > 0))
+            progress = self._noted(Progress(share + _WITH_DAYS, line, above, anew=above > 0))
         return progress, why
 
     def _known_cursor(self) -> int:
-        sql = f"SELECT max(cursor) FROM {self._store.table(HOST.name)} FINAL WHERE {self._own}"  # noqa: S608  # our own texts
+        # tables of an older version have no sums, and are refused here, before anything is sent to them
+        sql = f"SELECT max(cursor), max(sums) FROM {self._store.table(HOST.name)} FINAL WHERE {self._own}"  # noqa: S608  # our own texts
         return int(self._store.query(sql)[0][0])
 
     def _highest(self) -> int:
         """The highest number of a row of this ledger in the store, 0 when there is none."""
-        found = 0
+        found = self._known_cursor()
         for table in TABLES:
             sql = f"SELECT max(seq) FROM {self._store.table(table.name)} WHERE {self._own}"  # noqa: S608  # as above
             found = max(found, int(self._store.query(sql)[0][0]))
-        return max(found, self._known_cursor())
+        return found
 
     @property
     def _own(self) -> str:
@@ -198,6 +232,7 @@ class Delivery:
                     hint="it is looked at anew the next time",
                 )
             interfaces = {one.id: one for one in reader.interfaces()}
+            before = progress
             progress = progress._replace(line=ship_queries.line(reader))
             for statement in ship_queries.statements(reader, progress.cursor):
                 progress = self._add(batch, reader, interfaces, statement, progress)
@@ -213,8 +248,27 @@ class Delivery:
                     batch.is_last = True
                     batch.rows[INTERFACE] += [self._interface(one, progress) for one in interfaces.values()]
                     batch.rows[HOST].append(self._host_row(reader, progress, now_us))
-        batch.progress = progress
+            batch.progress = progress
+            if progress.share.endswith(_WITH_DAYS):
+                self._add_days(batch, reader, interfaces, before)
         return batch
+
+    def _add_days(
+        self,
+        batch: _Batch,
+        reader: LedgerReader,
+        interfaces: dict[int, InterfaceRecord],
+        before: Progress,
+    ) -> None:
+        """What the ledger says of the days of a batch, and of their months."""
+        own, seq = (self._host, self._identity), before.above + reader.state.change
+        for table, number, start_s, sums in rollups.usage(reader, batch.days.items()):
+            batch.rows[table].append((*own, *_named(interfaces, number), start_s, *sums, seq))
+        for day_s in batch.shares_touched().keys() - batch.unlike:
+            end_s = day_s + DAY_S
+            if before.shares_until_s <= day_s or not ship_queries.is_folded(reader, day_s, end_s):
+                rows = ship_queries.share_sums(reader, day_s, end_s, batch.progress.cursor)
+                batch.shares[day_s] = self._shares(rows, interfaces)
 
     def _add(
         self,
@@ -225,18 +279,16 @@ class Delivery:
         progress: Progress,
     ) -> Progress:
         own, seq = (self._host, self._identity), progress.above + statement.change
-
-        def named(number: int) -> tuple[str, str]:
-            return (interfaces[number].name, interfaces[number].kind) if number in interfaces else ("", "")
-
         if statement.quarters:
-            where = named(statement.interface_id)
+            where = _named(interfaces, statement.interface_id)
+            days = batch.days.setdefault(statement.interface_id, set())
+            days.update(day_of(quarter[0]) for quarter in statement.quarters)
             batch.rows[USAGE] += [(*own, *where, *quarter, seq) for quarter in statement.quarters]
         if statement.span is not None:
             span = statement.span
             stretch = (span.number, span.start_us, span.end_us)
             batch.rows[SPAN].append(
-                (*own, *named(span.interface_id), *stretch, *span.counters, span.kind, seq)
+                (*own, *_named(interfaces, span.interface_id), *stretch, *span.counters, span.kind, seq)
             )
         if statement.start_s is not None:
             was_sent = statement.start_s < progress.shares_until_s
@@ -248,42 +300,34 @@ class Delivery:
                 and ship_queries.is_in_a_day(reader, statement.start_s)
             ):
                 # the day is written anew in a moment, and sent with all that it has
+                batch.unlike.add(day_of(statement.start_s))
                 return progress._replace(cursor=statement.change)
             if was_sent:
                 batch.stretches.append(_Stretch(statement.start_s, statement.end_s, seq))
-            for key, numbers in self._shares(statement.shares, named):
-                batch.rows[SHARE].append((*own, statement.start_s, *key, *numbers, seq))
+                batch.unlike.update(range(day_of(statement.start_s), statement.end_s, DAY_S))
+            seconds = statement.end_s - statement.start_s
+            for key, (_, *numbers) in self._shares(statement.shares, interfaces).items():
+                batch.rows[SHARE].append((*own, statement.start_s, seconds, *key, *numbers, seq))
             until_s = max(progress.shares_until_s, statement.end_s)
             progress = progress._replace(shares_until_s=until_s)
         return progress._replace(cursor=statement.change)
 
-    def _shares(
-        self, rows: Sequence[ShareRow], named: Callable[[int], tuple[str, str]]
-    ) -> Iterator[tuple[_Row, list[int]]]:
+    def _shares(self, rows: Sequence[ShareRow], interfaces: dict[int, InterfaceRecord]) -> rollups.Told:
         """Rows without what stays at home; those that cannot be told apart then are one."""
-        found: dict[_Row, list[int]] = {}
-        seconds = max((row.seconds for row in rows), default=QUARTER_S)
+        found: rollups.Told = {}
         for row in rows:
             who = self._told(row.who)
             key = (
-                *(seconds, *named(row.interface_id), who.kind, who.name, who.path, who.user, who.unit),
+                *(*_named(interfaces, row.interface_id), who.kind, who.name, who.path, who.user, who.unit),
                 *(who.container, who.pod, row.scope, row.protocol, row.family),
             )
-            known = found.get(key)
-            found[key] = list(row.counters) if known is None else list(map(add, known, row.counters))
-        yield from found.items()
+            found[key] = rollups.add_up(found.get(key), (row.seconds, *row.counters))
+        return found
 
     def _told(self, who: Who) -> Who:
-        """As much of it as may leave the host. A path may have the name of a user in it."""
-        applications, users = "applications" in self._shared, "users" in self._shared
-        units = "units" in self._shared
-        return Who(
-            who.kind,
-            who.name if applications else "",
-            who.path if applications and users else "",
-            who.user if users else "",
-            *((who.unit, who.container, who.pod) if units else ("", "", "")),
-        )
+        """As much of it as may leave the host."""
+        values = zip(Who._fields, who, strict=True)
+        return Who(*(value if name in self._fields else "" for name, value in values))
 
     def _gap(self, number: int, gap: GapRecord, progress: Progress) -> _Row:
         what = (number, gap.start_us, gap.end_us, gap.kind, int(gap.lossy), gap.interface, gap.note)
@@ -291,7 +335,8 @@ class Delivery:
 
     def _interface(self, one: InterfaceRecord, progress: Progress) -> _Row:
         what = (one.name, one.kind, int(one.counted), one.reason, one.first_seen_us, one.last_seen_us)
-        return (self._host, self._identity, *what, *one.totals, progress.above + self._turn)
+        state = (int(one.up), int(one.living))
+        return (self._host, self._identity, *what, *one.totals, *state, progress.above + self._turn)
 
     def _host_row(self, reader: LedgerReader, progress: Progress, now_us: int) -> _Row:
         settings, state = self._settings, reader.state
@@ -299,7 +344,8 @@ class Delivery:
         return (
             *(self._host, self._identity, settings.name or socket.gethostname(), _machine(), self._version),
             *(tuple(settings.labels), now_us, progress.above + progress.cursor, state.sealed_until_s),
-            *(state.created_us, run.tier if run else "", progress.above + self._turn),
+            *(state.created_us, run.tier if run else "", int(progress.share.endswith(_WITH_DAYS))),
+            progress.above + self._turn,
         )
 
     # ---- Sending ------------------------------------------------------------------------------------------------
@@ -316,10 +362,12 @@ class Delivery:
             # what is told of it now is all that there is: who had something before and is not named any more has nothing
             self._take_back(
                 SHARE,
-                f"seq < {stretch.seq} AND start >= toDateTime({stretch.start_s}) AND start < toDateTime({stretch.end_s}) "
+                f"seq < {stretch.seq} AND {starts_within(stretch.start_s, stretch.end_s)} "
                 f"AND (seconds = {QUARTER_S} OR start = toDateTime({stretch.start_s}))",
                 stretch.seq,
             )
+        if after.share.endswith(_WITH_DAYS):
+            self._send_days(batch)
         if batch.is_last and after.anew:
             for table in TABLES[:-1]:
                 seq = after.above + (self._turn if table in (INTERFACE, GAP) else max(after.cursor, 1))
@@ -329,6 +377,21 @@ class Delivery:
         after = after._replace(sent=max(before.sent, after.cursor))
         return self._noted(after._replace(told=after.above + after.cursor) if batch.is_last else after)
 
+    def _send_days(self, batch: _Batch) -> None:
+        """Send what applications had in the days of a batch, which has arrived, and in their months."""
+        touched = batch.shares_touched()
+        if not touched:
+            return
+        after = batch.progress
+        if self._told_shares is None:
+            self._told_shares = rollups.Shares(self._store, self._own, after.above)
+        own, seq = (self._host, self._identity), after.above + after.cursor
+        rows: dict[Table, list[_Row]] = {}
+        for table, start_s, key, (seconds, *sums) in self._told_shares.rows(touched, batch.shares.get):
+            rows.setdefault(table, []).append((*own, start_s, seconds, *key, *sums, seq))
+        for table, found in rows.items():
+            self._insert(table, found)
+
     def _insert(self, table: Table, rows: Sequence[_Row]) -> None:
         if rows:
             self._store.insert(table, rows)
@@ -336,7 +399,7 @@ class Delivery:
 
     def _take_back(self, table: Table, condition: str, seq: int) -> None:
         """Set rows of this ledger to zero that say something, in place of what they say."""
-        counters = [name for name in table.names if name in _COUNTERS]
+        counters = [name for name in table.names if name in COUNTERS]
         says_something = " OR ".join(f"{name} != 0" for name in counters) or "kind != ''"
         columns = ", ".join(
             f"toUInt32({column.name})" if column.type == "DateTime" else column.name
@@ -353,6 +416,27 @@ class Delivery:
         if not self._journal.note(progress, self._turn):
             raise _Given
         return progress
+
+
+def told_fields(shared: Collection[str]) -> frozenset[str]:
+    """The fields of `Who` that may leave the host. A path may have the name of a user in it."""
+    found = {"kind"}
+    if "applications" in shared:
+        found.add("name")
+        found.update({"path"} if "users" in shared else ())
+    found.update({"user"} if "users" in shared else ())
+    found.update({"unit", "container", "pod"} if "units" in shared else ())
+    return frozenset(found)
+
+
+def shared_of(progress: Progress) -> list[str]:
+    """What was allowed to leave the host, as the configuration names it."""
+    return [name for name in progress.share.partition(";")[0].split(",") if name]
+
+
+def _named(interfaces: dict[int, InterfaceRecord], number: int) -> tuple[str, str]:
+    """What an interface is called, and its kind."""
+    return (interfaces[number].name, interfaces[number].kind) if number in interfaces else ("", "")
 
 
 def _emptied(table: Table, row: _Row, seq: int) -> _Row:

@@ -14,13 +14,17 @@ _SUMS = ("rows", "rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
 
 
 def status(rows: Iterable[HostRow], now_us: int, zone: tzinfo, fleet: str) -> Document:
-    """The hosts, each ledger by itself; `now_us` is what they lag behind, UTC microseconds, told in whole seconds."""
+    """The hosts, each ledger by itself; `now_us` is what they lag behind, UTC microseconds, told in whole seconds.
+
+    lag: since the host was heard of; record_lag: since what is the end of its record in the fleet.
+    """
     columns = [
         Column("host", "Host"),
         Column("key", "Key"),
         Column("ledger", "Ledger", spare=True),
         Column("last_seen", "Last seen", "time"),
         Column("lag_us", "Lag", "duration"),
+        Column("record_lag_us", "Record lag", "duration"),
         Column("gaps", "Gaps", "int"),
         Column("lossy", "Lossy", "int"),
         Column("version", "Version"),
@@ -38,6 +42,7 @@ def status(rows: Iterable[HostRow], now_us: int, zone: tzinfo, fleet: str) -> Do
             "ledger": row.ledger,
             "last_seen": isoformat(row.seen_us // US, zone),
             "lag_us": (now_us - row.seen_us) // US * US,
+            "record_lag_us": (now_us // US - row.sealed_until_s) * US,
             "gaps": row.gaps,
             "lossy": row.lossy,
             "version": row.version,

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 _CODE = re.compile(r"Code: (\d+)[.,]\s*")
 _ENDS = re.compile(r"(, e\.what\(\) = |\(version \d|Stack trace:|: While executing ).*", re.DOTALL)
-_NOISE = re.compile(r"e\.displayText\(\) = |DB::(Net)?Exception: |Log: ")
+_NOISE = re.compile(r"e\.(displayText|code)\(\) = (\d+, )?|DB::(Net|Errno)?Exception: |Log: ")
+_NO_ROOM = re.compile(r"errno: 28\b|No space left on device")
+_NOT_WRITTEN = re.compile(r"Cannot write (to )?file")  # has several codes
 _FROM_SHARD = re.compile(r"Received from (\S+?)[.,]?\s|There is no table \S+ on server: ([^\s,]+)")
 _NONE_THERE = (60, 81)
 _SHOWN = 200  # characters of what the server says
@@ -31,7 +33,7 @@ class _Said(NamedTuple):
 
 _WRONG_PASSWORD = _Said(
     "the fleet's store {url} does not let {user!r} in",
-    "check fleet.user, and the password in the file that fleet.password_file names",
+    "check fleet.user, and the password in the file that fleet.password_file names (or the token, of fleet.token_file)",
 )
 _NO_TABLES = _Said(
     "{url} has no tables of netusage in the database {database!r}", "run: netusage fleet init {url}"
@@ -43,6 +45,10 @@ _SHARD_DOWN = _Said(
 _READ_ONLY = _Said("{user!r} may only read from {url}", "grant it what docs/fleet.md says, or set fleet.user")
 _FULL = _Said(
     "the disk of the fleet's store is full", "make room there; nothing is lost, it is delivered later"
+)
+_CANNOT_WRITE = _Said(
+    "the fleet's store {url} cannot write to its disk",
+    "is there room, and may it write there? nothing is lost, it is delivered later",
 )
 _BUSY = _Said("the fleet's store {url} has too much to do", "it is tried again later; nothing is lost")
 # https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
@@ -68,9 +74,17 @@ _CODES = {
 }
 
 
+_NOT_LET_IN = (401, 403)  # a server that is none of ClickHouse, as a proxy before it
+
+
 def of_answer(status: int, text: str, address: Address) -> FleetError:
     """What an answer that is no success means."""
     found = _CODE.search(text)
+    if found is None and status in _NOT_LET_IN:
+        return FleetError(
+            f"what stands at {address.url} does not let this host in: HTTP {status}",
+            hint="check fleet.user with fleet.password_file, or fleet.token_file",
+        )
     if found is None:
         return FleetError(
             f"{address.url} answered with HTTP {status}: {_shortened(text) or 'nothing'}",
@@ -84,11 +98,17 @@ def of_answer(status: int, text: str, address: Address) -> FleetError:
             f"the shard {shard[1] or shard[2]} has no tables of netusage in the database {address.database!r}",
             hint="run netusage fleet init with the URLs of all servers of the cluster",
         )
-    if code not in _CODES:
+    said = _meant(code, text)
+    if said is None:
         return FleetError(f"the fleet's store {address.url} refused: {why} (code {code})")
-    said = _CODES[code]
     values = {"url": address.url, "user": address.user, "database": address.database}
     return FleetError(f"{said.what.format(**values)} (code {code}: {why})", hint=said.hint.format(**values))
+
+
+def _meant(code: int, text: str) -> _Said | None:
+    if _NO_ROOM.search(text):
+        return _FULL
+    return _CODES.get(code) or (_CANNOT_WRITE if _NOT_WRITTEN.search(text) else None)
 
 
 def of_connection(error: httpx.HTTPError, address: Address) -> FleetError:

@@ -4,6 +4,10 @@ Each row is the state of something at a host, never a difference: `seq` grows wi
 key the one with the highest `seq` counts (ReplacingMergeTree; reads say FINAL). So rows may be sent again and in any order.
 What is said about `host` and `ledger` of every row: `host` is `host_key`, `ledger` the identity of the ledger.
 
+Quarters of an hour of a large fleet are too many to add up while somebody waits, so hosts say as well what whole UTC days
+and months have: the tables of days and months. They are state like all else, added up at the host, of the same record;
+what they have is in the quarters too, and must not be added to them.
+
 There are two dialects: versions before 20.3 have no codecs. Sharded, rows of `usage_local` are on the shard that the host's
 key says, and `usage` is all of them.
 """
@@ -20,9 +24,14 @@ _CODECS = {
     "Int64": "Delta, ZSTD(1)",
     "UInt32": "ZSTD(1)",
     "UInt64": "T64, ZSTD(1)",
-    "String": "ZSTD(1)",
-    "Array(String)": "ZSTD(1)",
+    "String": "ZSTD(3)",
+    "Array(String)": "ZSTD(3)",
 }
+_CODECS_BY_NAME = {"seq": "Delta, ZSTD(1)"}  # one after the other in a quarter, with steps between
+# The UTC day in which a row starts. Rows of quarters lie together by it, so that a few hours of all hosts, as at the
+# ends of a local month, are read without the rest of their month: by those who say it in WHERE beside `start`.
+DAY = "intDiv(toUInt32(start), 86400)"
+_GRANULARITY = 1024  # rows; an hour of a host is little of the usual 8192
 # from and to which number a column may be sent; no store says when a number does not fit
 LIMITS = {
     "UInt8": (0, (1 << 8) - 1),
@@ -52,17 +61,21 @@ class Column(NamedTuple):
         """The column in CREATE TABLE."""
         if codecs and self.few:
             return f"`{self.name}` LowCardinality({self.type})"
-        codec = _CODECS.get(self.type, "") if codecs else ""
+        codec = _CODECS_BY_NAME.get(self.name, _CODECS.get(self.type, "")) if codecs else ""
         return f"`{self.name}` {self.plain_type}{f' CODEC({codec})' if codec else ''}"
 
 
 class Table(NamedTuple):
-    """A table. `key`: of rows with one key, the newest counts; `month`: the column whose month makes partitions, or ""."""
+    """A table. `key`: of rows with one key, the newest counts; `month`: the column whose month makes partitions, or "".
+
+    by_day: its rows lie together by `DAY`.
+    """
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     month: str = ""
+    by_day: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,16 +95,25 @@ def _columns(*groups: str) -> tuple[Column, ...]:
 
 _COUNTERS = "rx_bytes tx_bytes rx_packets tx_packets: UInt64"
 
-# What an interface counted in a quarter of an hour.
-USAGE = Table(
-    "usage",
-    _columns(
-        *("host ledger: String", "interface kind: few", "start: DateTime", _COUNTERS),
-        *("peak_rx peak_tx: UInt64", "seq: UInt64"),
-    ),
-    ("host", "interface", "kind", "start", "ledger"),
-    "start",
-)
+
+def _usage(name: str, *, by_day: bool = False) -> Table:
+    return Table(
+        name,
+        _columns(
+            *("host ledger: String", "interface kind: few", "start: DateTime", _COUNTERS),
+            *("peak_rx peak_tx: UInt64", "seq: UInt64"),
+        ),
+        ("host", "interface", "kind", "start", "ledger"),
+        "start",
+        by_day,
+    )
+
+
+# What an interface counted in a quarter of an hour, which begins at `start`.
+USAGE = _usage("usage", by_day=True)
+# The sums of those in a UTC day, and in a UTC month, which begins at `start`, and the highest of the peaks.
+USAGE_DAY = _usage("usage_day")
+USAGE_MONTH = _usage("usage_month")
 # What it counted at an unknown time of a stretch; `number` is the ledger's.
 SPAN = Table(
     "span",
@@ -107,25 +129,37 @@ SPAN = Table(
     ),
     ("host", "interface", "kind", "number", "ledger"),
 )
-# What an application had of an interface's bytes; scope, protocol and family are numbers as in the ledger.
-SHARE = Table(
-    "share",
-    _columns(
-        *("host ledger: String", "start: DateTime", "seconds: UInt32", "interface kind who_kind: few"),
-        *("application path user unit container pod: String", "scope protocol family: UInt8"),
-        *(_COUNTERS, "seq: UInt64"),
-    ),
-    (
-        *("host", "start", "interface", "kind", "who_kind", "application", "path", "user", "unit"),
-        *("container", "pod", "scope", "protocol", "family", "ledger"),
-    ),
-    "start",
-)
+
+
+def _share(name: str, *, by_day: bool = False) -> Table:
+    return Table(
+        name,
+        _columns(
+            *("host ledger: String", "start: DateTime", "seconds: UInt32", "interface kind who_kind: few"),
+            *("application path user unit container pod: String", "scope protocol family: UInt8"),
+            *(_COUNTERS, "seq: UInt64"),
+        ),
+        (
+            *("host", "start", "interface", "kind", "who_kind", "application", "path", "user", "unit"),
+            *("container", "pod", "scope", "protocol", "family", "ledger"),
+        ),
+        "start",
+        by_day,
+    )
+
+
+# What an application had of an interface's bytes in a quarter of an hour, or in a day that the host had folded before it
+# delivered it, `seconds` long; scope, protocol and family are numbers as in the ledger.
+SHARE = _share("share", by_day=True)
+# The sums of those that begin in a UTC day, and in a UTC month; `seconds` is the longest of them.
+SHARE_DAY = _share("share_day")
+SHARE_MONTH = _share("share_month")
+# up: it was switched on when it was last looked at; living: it had not gone away then.
 INTERFACE = Table(
     "interface",
     _columns(
         *("host ledger name: String", "kind: few", "counted: UInt8", "reason: String"),
-        *("first_seen_us last_seen_us: Int64", _COUNTERS, "seq: UInt64"),
+        *("first_seen_us last_seen_us: Int64", _COUNTERS, "up living: UInt8", "seq: UInt64"),
     ),
     ("host", "name", "kind", "ledger"),
 )
@@ -138,6 +172,7 @@ GAP = Table(
     ("host", "number", "ledger"),
 )
 # One row a ledger, written with every delivery after all else: up to `cursor`, a change number, all has arrived.
+# sums: the days and months of all of it have arrived too; 0 where the host does not tell them.
 HOST = Table(
     "host",
     _columns(
@@ -147,12 +182,15 @@ HOST = Table(
             "seen_us: Int64",
             "cursor: UInt64",
         ),
-        *("sealed_until_s created_us: Int64", "tier: String", "seq: UInt64"),
+        *("sealed_until_s created_us: Int64", "tier: String", "sums: UInt8", "seq: UInt64"),
     ),
     ("host", "ledger"),
 )
 # HOST is the last: while it has a row of a host, the host is known.
-TABLES = (USAGE, SPAN, SHARE, INTERFACE, GAP, HOST)
+TABLES = (
+    *(USAGE, USAGE_DAY, USAGE_MONTH, SPAN, SHARE, SHARE_DAY, SHARE_MONTH),
+    *(INTERFACE, GAP, HOST),
+)
 
 
 def host_key(machine: str, identity: str) -> str:
@@ -197,9 +235,11 @@ def creation(table: Table, database: str, *, codecs: bool, cluster: Cluster | No
     columns = ",\n".join(f"  {column.declaration(codecs=codecs)}" for column in table.columns)
     own = table.name + (LOCAL if cluster else "")
     month = f"PARTITION BY toYYYYMM({table.month}) " if table.month else ""
+    order = (DAY, *table.key) if table.by_day else table.key
+    settings = f"\nSETTINGS index_granularity = {_GRANULARITY}" if table.by_day else ""
     sql = (
         f"CREATE TABLE IF NOT EXISTS `{database}`.`{own}` (\n{columns}\n)\n"
-        f"ENGINE = {_engine(own, database, cluster)}\n{month}ORDER BY ({', '.join(table.key)})"
+        f"ENGINE = {_engine(own, database, cluster)}\n{month}ORDER BY ({', '.join(order)}){settings}"
     )
     made = [Statement(f"table {own}", sql)]
     if cluster:

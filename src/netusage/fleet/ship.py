@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import random
+import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _FIRST_PART = 60  # the first delivery comes within this part of an interval
 _FIRST_DELAY_NS = 5 * NS  # after a failure; doubled with each, up to the interval
 _JITTER_PART = 50  # of the interval
+_VARIES = re.compile(r"\S*[\d/]\S*")
 _LAST_S = 2.0  # for what is being sent when it ends
 
 Opened = Callable[["FleetSettings"], AbstractContextManager[Target]]
@@ -198,9 +200,14 @@ class Shipper:
             elif self._said:
                 self._options.say("delivered to the fleet again; nothing was lost")
             self._said = ""
-        elif str(error) != self._said and not isinstance(error, NoDataError):
-            self._said = str(error)
+        elif _trouble(error) != self._said and not isinstance(error, NoDataError):
+            self._said = _trouble(error)
             self._options.say(f"not delivered: {error}; it is tried again")
+
+
+def _trouble(error: NetusageError) -> str:
+    """What an error says without the numbers and names of files in it, which are others with each attempt."""
+    return _VARIES.sub("", str(error))
 
 
 class _Running:

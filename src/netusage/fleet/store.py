@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 
     from netusage.settings.schema import FleetSettings
 
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")  # RFC 6750, section 2.1
 MOST_ROWS = 50_000  # of one request: one block, which a shard takes whole or not at all
 _MOST_MONTHS = 60  # of one request: servers refuse blocks for more than 100 partitions
 _GZIP_LEVEL = 3
+_SLOWEST = (
+    8000  # bytes a second that a line brings; a server that has not got all of a request yet is not silent
+)
 
 
 class Address(NamedTuple):
@@ -35,6 +39,7 @@ class Address(NamedTuple):
 
     ca: a file of certificates, "" for the system's authorities. certificate, key: files of the one who asks, or "".
     timeout_s: how long it may be silent.
+    token: is sent instead of user and password, where there is one.
     """
 
     url: str
@@ -45,6 +50,7 @@ class Address(NamedTuple):
     certificate: str
     key: str
     timeout_s: float
+    token: str = ""
 
 
 def address_of(settings: FleetSettings, url: str = "") -> Address:
@@ -55,7 +61,7 @@ def address_of(settings: FleetSettings, url: str = "") -> Address:
         url: of another server than it says.
 
     Raises:
-        ConfigError: it names no server, or contradicts itself, or the file with the password cannot be read.
+        ConfigError: it names no server, or contradicts itself, or the file with the password or token cannot be read.
     """
     if not (url or settings.url):
         raise ConfigError(
@@ -69,28 +75,42 @@ def address_of(settings: FleetSettings, url: str = "") -> Address:
             f"{url or settings.url} is asked without TLS, and certificates are configured",
             hint="write https://, or take fleet.ca and fleet.certificate out",
         )
+    if settings.password_file and settings.token_file:
+        raise ConfigError(
+            "fleet.password_file and fleet.token_file are both given",
+            hint="take out the one that is not meant",
+        )
     return Address(
         url or settings.url,
         settings.database,
         settings.user,
-        _password(settings.password_file) if settings.password_file else "",
+        _secret(settings.password_file, "password") if settings.password_file else "",
         settings.ca,
         settings.certificate,
         settings.key,
         settings.timeout_us / 1_000_000,
+        _secret(settings.token_file, "token") if settings.token_file else "",
     )
 
 
-def _password(path: str) -> str:
+def _secret(path: str, what: str) -> str:
+    """The password or token in a file.
+
+    Raises:
+        ConfigError: it cannot be read, or can be none.
+    """
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return file.readline().rstrip("\r\n")
+            found = file.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(
             f"{path}: cannot be read: {why}",
-            hint="it is named by fleet.password_file: a password on one line",
+            hint=f"it is named by fleet.{what}_file: a {what} on one line",
         ) from error
+    if what == "token" and not _TOKEN.fullmatch(found):
+        raise ConfigError(f"{path}: its first line is no token", hint="letters, digits and -._~+/= alone")
+    return found
 
 
 class Store:
@@ -113,11 +133,12 @@ class Store:
         self._version: tuple[int, ...] = ()
         self._client = httpx.Client(
             base_url=address.url,
-            auth=httpx.BasicAuth(address.user, address.password),
+            auth=None if address.token else httpx.BasicAuth(address.user, address.password),
             verify=_tls(address) if address.url.startswith("https:") else False,
             timeout=address.timeout_s,
             limits=httpx.Limits(keepalive_expiry=2),  # servers close what was idle for three seconds
-            headers={"Accept-Encoding": "gzip"},
+            headers={"Accept-Encoding": "gzip"}
+            | ({"Authorization": f"Bearer {address.token}"} if address.token else {}),
         )
 
     def __enter__(self) -> Self:
@@ -147,8 +168,14 @@ class Store:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT: whole numbers, tuples of texts, and texts."""
-        body = self._post(f"{sql}\nFORMAT TabSeparatedWithNamesAndTypes".encode(), {"wait_end_of_query": "1"})
-        return list(wire.decode(body))
+        return list(wire.decode(self._answer(sql)))
+
+    def columns(self, sql: str) -> list[list[Any]]:
+        """The same column by column: as many lists as columns, for many rows."""
+        return wire.columns(self._answer(sql))
+
+    def _answer(self, sql: str) -> str:
+        return self._post(f"{sql}\nFORMAT TabSeparatedWithNamesAndTypes".encode(), {"wait_end_of_query": "1"})
 
     def table(self, name: str) -> str:
         """The full name of a table, as SQL has it."""
@@ -191,8 +218,12 @@ class Store:
 
             body = gzip.compress(body, _GZIP_LEVEL)
             headers["Content-Encoding"] = "gzip"
+        patience_s = self.address.timeout_s
+        timeout = self._httpx.Timeout(patience_s, read=patience_s + len(body) / _SLOWEST)
         try:
-            answer = self._client.post("/", params=dict(parameters), content=body, headers=headers)
+            answer = self._client.post(
+                "/", params=dict(parameters), content=body, headers=headers, timeout=timeout
+            )
         except self._httpx.HTTPError as error:
             raise of_connection(error, self.address) from error
         if answer.status_code != self._httpx.codes.OK or "X-ClickHouse-Exception-Code" in answer.headers:

@@ -47,16 +47,35 @@ def decode(body: str) -> Iterator[tuple[Any, ...]]:
     Raises:
         FleetError: this is no such answer, or not all of it.
     """
-    lines = body.split("\n")  # and at no other sign: names may hold any
-    if len(lines) < 3 or lines.pop():
+    return zip(*columns(body), strict=True)
+
+
+def columns(body: str) -> list[list[Any]]:
+    """The same column by column, which is quicker for many rows.
+
+    Raises:
+        FleetError: as `decode`.
+    """
+    types_at = body.find("\n") + 1
+    rows_at = body.find("\n", types_at) + 1
+    if not types_at or not rows_at or not body.endswith("\n"):
         raise _not_whole()
-    readers = [_reader(kind) for kind in lines[1].split("\t")]
-    for line in lines[2:]:
-        try:
-            row = tuple(read(cell) for read, cell in zip(readers, line.split("\t"), strict=True))
-        except ValueError:
-            raise _not_whole() from None
-        yield row
+    readers = [_reader(kind) for kind in body[types_at : rows_at - 1].split("\t")]
+    width, rows = len(readers), body.count("\n") - 2
+    # Names may hold any other sign that could end a line.
+    cells = body[rows_at:-1].replace("\n", "\t").split("\t") if rows else []
+    if len(cells) != width * rows:
+        raise _not_whole()
+    has_escapes = "\\" in body
+    try:
+        return [
+            cells[place::width]
+            if read is _unescape and not has_escapes
+            else list(map(read, cells[place::width]))
+            for place, read in enumerate(readers)
+        ]
+    except ValueError:
+        raise _not_whole() from None
 
 
 def _not_whole() -> FleetError:

@@ -28,12 +28,12 @@ _SCHEMA = """
 CREATE TABLE fleet (
   url TEXT NOT NULL,
   base TEXT NOT NULL,                  -- the database there
-  share TEXT NOT NULL,                 -- what was allowed to leave the host
+  share TEXT NOT NULL,                 -- what was allowed to leave the host, and how it is told
   identity TEXT NOT NULL,              -- of the ledger, and how far it went, see `Line`; '' to begin again
   made_us INTEGER NOT NULL,
   run INTEGER NOT NULL,
   started_us INTEGER NOT NULL,
-  last_us INTEGER NOT NULL,
+  last_boot_ns INTEGER NOT NULL,
   above INTEGER NOT NULL,              -- is added to all change numbers
   cursor INTEGER NOT NULL,             -- up to that change number everything has arrived
   sent INTEGER NOT NULL,               -- up to that one anything may have
@@ -54,7 +54,7 @@ CREATE TABLE fleet (
 class Progress(NamedTuple):
     """How far a ledger was delivered to one fleet.
 
-    share: what was allowed to leave the host.
+    share: what was allowed to leave the host, and how it is told, as the one who delivers writes it.
     line: the ledger as it was then; its identity is "" when all is to be delivered again.
     above: is added to the ledger's change numbers, so that those of a restored or repaired one are higher than before.
     cursor: up to that change number everything has arrived.
@@ -94,7 +94,7 @@ class State(NamedTuple):
     error: str
 
 
-_COLUMNS = "share, identity, made_us, run, started_us, last_us, above, cursor, sent, told, gaps, shares_until_s, anew"
+_COLUMNS = "share, identity, made_us, run, started_us, last_boot_ns, above, cursor, sent, told, gaps, shares_until_s, anew"
 _FRESH = ("", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 _INSERT = f"""
@@ -267,7 +267,7 @@ def _progress(row: Sequence[Any]) -> Progress:
         made_us,
         run,
         started_us,
-        last_us,
+        last_boot_ns,
         above,
         cursor,
         sent,
@@ -276,5 +276,5 @@ def _progress(row: Sequence[Any]) -> Progress:
         shares_until_s,
         anew,
     ) = row
-    line = Line(identity, made_us, run, started_us, last_us)
+    line = Line(identity, made_us, run, started_us, last_boot_ns)
     return Progress(share, line, above, cursor, sent, told, gaps, shares_until_s, bool(anew))

@@ -11,14 +11,15 @@ from typing import NamedTuple
 
 from netusage.errors import LedgerCorruptError
 from netusage.ledger.answers import GapRecord
-from netusage.ledger.chunks import FIELDS, Chunk, Quarter
+from netusage.ledger.chunks import FIELDS, Chunk, Quarter, between
 from netusage.ledger.reader import LedgerReader
 from netusage.model import LARGEST, LONGEST_DAY_S, QUARTER_S, Counters, Who
 
 _CHANGES = """
 SELECT change, 0, id FROM chunk WHERE change > ?1 UNION ALL SELECT change, 1, id FROM span WHERE change > ?1
-UNION ALL SELECT change, 2, start_s FROM share_change WHERE change > ?1 ORDER BY 1
+UNION ALL SELECT change, 2, start_s FROM share_change WHERE change > ?1 ORDER BY 1 LIMIT ?2
 """
+_AT_ONCE = 2000  # changes; whoever wants few is not told of all that there are
 _CHUNK = f"SELECT {FIELDS} FROM chunk WHERE id = ?"  # noqa: S608  # fixed text
 _SPAN = """
 SELECT interface_id, id, start_us, end_us, rx_bytes, tx_bytes, rx_packets, tx_packets, kind FROM span WHERE id = ?
@@ -28,15 +29,38 @@ SELECT seconds, interface_id, kind, name, path, user, unit, container, pod, scop
   rx_bytes, tx_bytes, rx_packets, tx_packets
 FROM share JOIN application ON id = application_id WHERE start_s = ?
 """
+# Sums in halves, so that none overflows.
+_SHARE_SUMS = """
+SELECT seconds, interface_id, kind, name, path, user, unit, container, pod, scope, protocol, family,
+  high_1, low_1, high_2, low_2, high_3, low_3, high_4, low_4
+FROM (
+  SELECT max(seconds) AS seconds, interface_id, application_id, scope, protocol, family,
+    sum(rx_bytes >> 32) AS high_1, sum(rx_bytes & 4294967295) AS low_1,
+    sum(tx_bytes >> 32) AS high_2, sum(tx_bytes & 4294967295) AS low_2,
+    sum(rx_packets >> 32) AS high_3, sum(rx_packets & 4294967295) AS low_3,
+    sum(tx_packets >> 32) AS high_4, sum(tx_packets & 4294967295) AS low_4
+  FROM share_change JOIN share USING (start_s) WHERE start_s >= ? AND start_s < ? AND change <= ?
+  GROUP BY interface_id, application_id, scope, protocol, family
+) JOIN application ON id = application_id
+"""
+_IS_FOLDED = f"""
+SELECT 1 WHERE EXISTS (
+  SELECT 1 FROM share WHERE start_s >= ?1 AND start_s < ?2
+    AND (seconds > {QUARTER_S} OR application_id IN (SELECT id FROM application WHERE kind = 'other'))
+) OR EXISTS (
+  SELECT 1 FROM share WHERE start_s > ?1 - {LONGEST_DAY_S} AND start_s < ?1
+    AND seconds > {QUARTER_S} AND start_s + seconds > ?1
+)
+"""  # noqa: S608  # fixed numbers
 _GAPS = "SELECT id, start_us, end_us, kind, lossy, interface, note FROM gap WHERE id > ? ORDER BY id"
 _STARTS = "SELECT start_s FROM share_change WHERE start_s > ? AND start_s < ? ORDER BY start_s"
 _IS_DAY = f"SELECT 1 FROM share WHERE start_s = ? AND seconds > {QUARTER_S} AND start_s + seconds > ? LIMIT 1"  # noqa: S608
 _LINE = """
 SELECT (SELECT applied_us FROM migration ORDER BY version LIMIT 1),
   coalesce((SELECT max(id) FROM run), 0), coalesce((SELECT started_us FROM run ORDER BY id DESC LIMIT 1), 0),
-  coalesce((SELECT last_us FROM run ORDER BY id DESC LIMIT 1), 0)
+  coalesce((SELECT last_boot_ns FROM run ORDER BY id DESC LIMIT 1), 0)
 """
-_RUN_WENT_ON = "SELECT 1 FROM run WHERE id = ? AND started_us = ? AND last_us >= ?"
+_RUN_WENT_ON = "SELECT 1 FROM run WHERE id = ? AND started_us = ? AND last_boot_ns >= ?"
 _FIRST_PLACE = "SELECT machine FROM place ORDER BY id LIMIT 1"
 _NO_MACHINE = "import"  # where the books were written out of rows
 
@@ -45,14 +69,15 @@ class Line(NamedTuple):
     """Which ledger it is, and how far its record goes: what a copy of an earlier state would not have.
 
     made_us: when the file was made; a repaired ledger is another file.
-    run, started_us, last_us: of the last life of a recorder in it, zeros where there was none.
+    run, started_us: the last life of a recorder in it, zeros where there was none; last_boot_ns: its last reading, by the
+    clock that is never set.
     """
 
     identity: str
     made_us: int
     run: int
     started_us: int
-    last_us: int
+    last_boot_ns: int
 
 
 class ShareRow(NamedTuple):
@@ -133,9 +158,7 @@ def statements(reader: LedgerReader, above: int) -> Iterator[Statement]:
     Raises:
         LedgerCorruptError: the ledger is damaged, or a number in it can be none.
     """
-    with reader.reading() as connection:
-        changes = connection.execute(_CHANGES, (above,)).fetchall()
-    for change, kind, key in changes:
+    for change, kind, key in _changes(reader, above):
         with reader.reading() as connection:
             if kind == 0:
                 chunk = Chunk.of_row(connection.execute(_CHUNK, (key,)).fetchone())
@@ -160,6 +183,48 @@ def statements(reader: LedgerReader, above: int) -> Iterator[Statement]:
                 hint=f"see where with: netusage verify --db {reader.path}",
             )
         yield found
+
+
+def _changes(reader: LedgerReader, above: int) -> Iterator[tuple[int, int, int]]:
+    """The change numbers above that, and of what they are."""
+    found = [(above, 0, 0)]
+    while found:
+        with reader.reading() as connection:
+            found = [tuple(row) for row in connection.execute(_CHANGES, (found[-1][0], _AT_ONCE))]
+        yield from found
+
+
+def quarters(reader: LedgerReader, interface_id: int, from_s: int, until_s: int) -> list[Quarter]:
+    """The quarters of an interface that begin in [from_s, until_s), UTC seconds, without the idle ones.
+
+    Raises:
+        LedgerCorruptError: the ledger is damaged.
+    """
+    with reader.reading() as connection:
+        return list(between(connection, interface_id, from_s, until_s))
+
+
+def share_sums(reader: LedgerReader, from_s: int, until_s: int, change: int) -> list[ShareRow]:
+    """What applications had in all quarters and days that begin in [from_s, until_s), UTC seconds.
+
+    Only of those with a change number up to `change`; `seconds` is the longest of them.
+
+    Raises:
+        LedgerCorruptError: the ledger is damaged.
+    """
+    with reader.reading() as connection:
+        rows = connection.execute(_SHARE_SUMS, (from_s, until_s, change)).fetchall()
+    found = []
+    for row in rows:
+        sums = ((high << 32) + low for high, low in zip(row[12::2], row[13::2], strict=True))
+        found.append(ShareRow._make((*row[:2], Who(*row[2:9]), *row[9:12], Counters(*sums))))
+    return found
+
+
+def is_folded(reader: LedgerReader, from_s: int, until_s: int) -> bool:
+    """Whether anything that applications had in [from_s, until_s), UTC seconds, may have lost its name or its quarter."""
+    with reader.reading() as connection:
+        return connection.execute(_IS_FOLDED, (from_s, until_s)).fetchone() is not None
 
 
 def is_in_a_day(reader: LedgerReader, start_s: int) -> bool:

@@ -225,6 +225,15 @@ class PlanSettings:
         kind="date",
     )
     interfaces: Globs = _key((), "Names (globs) of the interfaces that count; none: the machine's total.")
+    hosts: Globs = _key(
+        (),
+        "Names (globs) of hosts of the fleet: what they use together counts, and the fleet is asked; none, and no labels: "
+        "this machine alone.",
+    )
+    labels: Globs = _key(
+        (),
+        'Labels (globs) of hosts of the fleet, as in "site=berlin" or "role=*", each of which a host has to have; as hosts.',
+    )
     exclude_lan: bool = _key(False, "Leave out what applications exchanged within the local network.")
     already_used: str = _key("0 B", "What had been used of a cycle before it was recorded.", kind="size")
     already_used_at: str = _key(
@@ -247,6 +256,11 @@ class PlanSettings:
     def cap_bytes(self) -> int:
         """What may be used in a cycle, in bytes."""
         return parse_bytes(self.cap)
+
+    @property
+    def is_of_hosts(self) -> bool:
+        """Whether it is about hosts of the fleet, and not about this machine."""
+        return bool(self.hosts or self.labels)
 
     @property
     def already_used_bytes(self) -> int:
@@ -342,12 +356,18 @@ class FleetSettings:
     url: str = _key(
         "",
         'The ClickHouse server that hosts deliver to, as in "https://fleet.example.org:8443"; empty: nothing is '
-        "delivered. Its password stands in password_file.",
+        "delivered. Its password stands in password_file, or a token in token_file.",
         kind="url",
     )
     database: str = _key("netusage", "The database on that server.", kind="identifier")
     user: str = _key("default", "As whom to deliver and to ask.", kind="name")
     password_file: str = _key("", "File with the password of that user, on one line.", kind="path")
+    token_file: str = _key(
+        "",
+        "File with a bearer token, on one line, which is sent instead of user and password: for a proxy before the "
+        "server, or a server that takes such.",
+        kind="path",
+    )
     ca: str = _key(
         "",
         "File with the certificates (PEM) of the authorities that the server's is to be from; empty: the system's.",
@@ -452,6 +472,11 @@ class Settings:
     fleet: FleetSettings = field(default_factory=FleetSettings)
     plan: tuple[PlanSettings, ...] = ()
     alert: tuple[AlertSettings, ...] = ()
+
+    @property
+    def unwatched_plans(self) -> tuple[str, ...]:
+        """Names of plans whose thresholds nobody is told of, though alerts say so: they are about hosts of the fleet."""
+        return tuple(plan.name for plan in self.plan if plan.is_of_hosts) if self.alerts.thresholds else ()
 
     @property
     def wants_alerts(self) -> bool:
