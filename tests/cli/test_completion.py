@@ -57,6 +57,28 @@ def test_options_choices_and_files_are_completed(monkeypatch, capsys):
     assert [item["type"] for item in answers(monkeypatch, capsys, ["config", "check"], "c")] == ["file"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("ap", ["application"]),
+        ("host,ap", ["host,application"]),
+        (
+            "host,application,p",
+            ["host,application,path", "host,application,pod", "host,application,protocol"],
+        ),
+    ],
+)
+def test_words_with_commas_between_are_completed_one_after_the_other(monkeypatch, capsys, typed, offered):
+    assert [
+        item["value"] for item in answers(monkeypatch, capsys, ["report", "day", "--by"], typed)
+    ] == offered
+
+
+def test_after_a_wrong_word_the_rest_of_the_line_is_completed_all_the_same(monkeypatch, capsys):
+    found = answers(monkeypatch, capsys, ["report", "day", "--by", "hots,nobody"], "--fle")
+    assert [item["value"] for item in found] == ["--fleet"]
+
+
 def test_a_windows_path_with_spaces_among_the_words_is_one_word(monkeypatch, capsys):
     found = answers(monkeypatch, capsys, ["--db", '"C:\\My Data\\x.db"', "config"], "pa")
     assert [item["value"] for item in found] == ["path"]
@@ -69,16 +91,31 @@ def test_a_wrong_command_line_completes_to_nothing_and_says_nothing(monkeypatch,
 
 @pytest.mark.system
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
-def test_bash_loads_the_script_and_completes_with_it(tmp_path):
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("config sh", ["show"]), ("apps --by host,u", ["host,user", "host,unit"])],
+)
+def test_bash_loads_the_script_and_completes_with_it(tmp_path, words, offered):
     shim = tmp_path / "netusage"
     shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m netusage "$@"\n')
     shim.chmod(0o755)
     script = (
         'eval "$(netusage completion bash)"\n'
-        "COMP_WORDS=(netusage config sh); COMP_CWORD=2\n"
+        f"COMP_WORDS=(netusage {words}); COMP_CWORD={len(words.split())}\n"
         "compopt() { :; }\n"
         '_netusage_completion netusage\necho "${COMPREPLY[@]}"\n'
     )
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.split() == ["show"]
+    assert done.stdout.split() == offered
+
+
+@pytest.mark.parametrize(
+    ("shell", "offered"), [("zsh", ["plain", "host,application", "_"]), ("fish", ["plain,host,application"])]
+)
+def test_zsh_and_fish_are_offered_words_after_a_comma(monkeypatch, capsys, shell, offered):
+    monkeypatch.setenv("_NETUSAGE_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", "netusage report day --by host,ap")
+    monkeypatch.setenv("COMP_CWORD", "4" if shell == "zsh" else "host,ap")
+    assert run([]) == 0
+    assert capsys.readouterr().out.splitlines() == offered

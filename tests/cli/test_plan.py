@@ -14,7 +14,7 @@ from netusage.cli.failures import run
 from netusage.cli.plan_text import lines
 from netusage.ledger.reader import LedgerReader
 from netusage.render.context import RenderContext
-from netusage.reports.plans import answers
+from netusage.reports.plans import answers, of_machine
 from netusage.settings.schema import InterfaceSettings, PlanSettings
 from netusage.units import Units
 
@@ -156,7 +156,7 @@ def test_several_plans_and_several_cycles_are_shown(plan):
 
 def drawn(ledger, given, *, now_s=NOW_S, encoding="utf-8", **context):
     with LedgerReader(str(ledger)) as reader:
-        (found,), _ = answers(reader, [given], now_s, UTC, InterfaceSettings())
+        (found,), _ = answers(of_machine(reader), [given], now_s, UTC, InterfaceSettings())
     return list(lines(found, UTC, RenderContext(Units.SI, **context), encoding))
 
 
@@ -196,6 +196,16 @@ def test_what_is_unusual_is_said(ledger):
         assert said in words
     march = " ".join(" ".join(drawn(ledger, PlanSettings("x", "300 GB"), now_s=NOW_S - 15 * DAY_S)).split())
     assert "Recorded from 2026-03-02 00:00 on" in march
+
+
+def test_that_days_are_split_is_said(ledger):
+    with LedgerReader(str(ledger)) as reader:
+        given = [PlanSettings("home", "300 GB")]
+        (found,), _ = answers(of_machine(reader), given, NOW_S, UTC, InterfaceSettings())
+    for is_split in (False, True):
+        one = found._replace(standing=found.standing._replace(splits_days=is_split))
+        said = " ".join(" ".join(lines(one, UTC, RenderContext(Units.SI, width=80), "utf-8")).split())
+        assert ("By day what is left out is known by UTC days" in said) == is_split
 
 
 def test_check_ends_with_4_when_a_threshold_is_reached(plan):

@@ -53,6 +53,7 @@ def test_every_key_can_be_given(file):
         *("--already-used", "1 GB", "--already-used-at", "2026-03-02", "--roll-over", "2"),
         *("--free-hours", "01:00-06:00", "--free-hours", "23:00-24:00", "--zero-rated", "vid*"),
         *("--threshold", "50", "--threshold", "100"),
+        *("--host", "web*", "--host", "db", "--label", "site=berlin"),
     ]
     assert run(["plan", "add", "sim", *given, "--config", str(file)]) == 0
     assert plans(file)[1] == PlanSettings(
@@ -61,6 +62,8 @@ def test_every_key_can_be_given(file):
         "tx",
         "28d",
         start="2026-03-01",
+        hosts=("web*", "db"),
+        labels=("site=berlin",),
         already_used="1 GB",
         already_used_at="2026-03-02",
         free_hours=("01:00-06:00", "23:00-24:00"),

@@ -1,5 +1,6 @@
 """What applications had, in fewer rows: tails, days, names that nobody needs; no sum changes by any of it."""
 
+import contextlib
 import sqlite3
 from collections import Counter
 from datetime import UTC, datetime
@@ -499,6 +500,7 @@ def test_periods_have_what_is_told_of_each_of_them(path):
             share(ledger, START_S + quarter * QUARTER_S, two, "kernel", quarter, scope=quarter % 2)
             ledger.commit(START_S + (quarter + 1) * QUARTER_S)
     with LedgerReader(str(path)) as reader:
+        numbers = [interface.id for interface in reader.interfaces()]
         for edges in (
             range(START_S - DAY_S, START_S + 7 * DAY_S, DAY_S),
             range(START_S, START_S + DAY_S, QUARTER_S),
@@ -506,11 +508,13 @@ def test_periods_have_what_is_told_of_each_of_them(path):
             [START_S],
             [],
         ):
-            told = reader.shares_by_period(edges)
-            assert [sorted(period) for period in told] == [
-                sorted(reader.shares(since_s, until_s)) for since_s, until_s in pairwise(edges)
-            ]
-        periods = reader.shares_by_period([0, START_S + DAY_S, START_S + 4 * DAY_S, 2**40])
+            told = reader.shares_by_period([[number] for number in numbers], edges)
+            for own, interface in zip(told, numbers, strict=True):
+                assert [sorted(period) for period in own] == [
+                    sorted(row for row in reader.shares(since_s, until_s) if row.interface_id == interface)
+                    for since_s, until_s in pairwise(edges)
+                ]
+        (periods,) = reader.shares_by_period([numbers], [0, START_S + DAY_S, START_S + 4 * DAY_S, 2**40])
     assert [{one.seconds for one in period} for period in periods] == [{DAY_S}, {DAY_S}, {QUARTER_S}]
 
 
@@ -519,7 +523,7 @@ def test_nothing_is_told_of_periods_without_applications(path):
         ledger.interface("eth0")
         ledger.commit(START_S + 60)
     with LedgerReader(str(path)) as reader:
-        assert reader.shares_by_period([0, START_S, 2**40]) == [[], []]
+        assert reader.shares_by_period([[1], []], [0, START_S, 2**40]) == [[[], []], [[], []]]
 
 
 @pytest.mark.parametrize("seconds", [0, 60, 1800, 86_000, 200_000])
@@ -527,7 +531,7 @@ def test_a_row_that_is_no_quarter_and_no_day_is_found(path, seconds):
     with writing(path) as ledger:
         share(ledger, START_S, ledger.interface("eth0"), "app", 1)
         ledger.commit(START_S + 60)
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE share SET seconds = ?", (seconds,))
     with LedgerReader(str(path)) as reader:
         assert [finding.table for finding in verify(reader).findings] == ["share"]
@@ -539,7 +543,7 @@ def test_repair_keeps_days_and_what_is_other(path):
         pass_time(ledger, START_S + 3 * DAY_S, 6 * 3600)
     before = rows(path)
     assert [(row[1], row[2]) for row in before] == [(DAY_S, "other"), (DAY_S, "application")]
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE interface SET rx_bytes = rx_bytes + 1")
     found = repair(str(path), now_us=(START_S + 9 * DAY_S) * US, boot_id="boot-1", agree=lambda _found: True)
     assert found.saved["share"] == 2

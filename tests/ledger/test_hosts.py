@@ -307,7 +307,7 @@ def test_a_host_of_many_years_answers_as_its_ledger_does(tmp_path):
                     reader.peaks(ids, edges),
                     reader.slots(ids, edges[0], edges[0] + DAY_S, 900),
                     reader.busiest(ids[0], edges, 2),
-                    reader.shares_by_period([edges[0] // 900 * 900, START_S]),
+                    reader.shares_by_period(ids, [edges[0] // 900 * 900, START_S]),
                     reader.seen(),
                     sum(1 for _ in reader.share_rows(0)),
                 )

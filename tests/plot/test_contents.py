@@ -1,14 +1,18 @@
 """What a picture shows is what the reports say."""
 
+import sqlite3
+
 import pytest
 from support.ledgers import START_S, writing
 
 from netusage.errors import NoDataError
 from netusage.ledger.batch import Part
+from netusage.ledger.hosts import merge
 from netusage.ledger.reader import LedgerReader
+from netusage.ledger.several import HostsReader
 from netusage.model import US, Counters, Who
 from netusage.periods import PeriodKind
-from netusage.plot.contents import Panel, usual_panels
+from netusage.plot.contents import Panel, gather, usual_panels
 from netusage.reports.applications import applications, whole_quarters
 from netusage.reports.plans import standing
 from netusage.reports.usage import Question, ReportKind, report
@@ -152,3 +156,36 @@ def test_a_plan_is_that_of_the_report_and_only_where_a_panel_shows_it(ask, recor
     assert ask("day", Panel.PLAN).plan is None
     with pytest.raises(NoDataError, match="wwan0 has not been recorded"):
         ask("day", Panel.PLAN, plan=PlanSettings("lte", "1 GB", interfaces=("wwan0",)))
+
+
+@pytest.fixture
+def both(recorded, tmp_path):
+    """The hosts here and there in one ledger, as a record; both have the same."""
+    for name in ("here", "there"):
+        with sqlite3.connect(tmp_path / f"{name}.db") as copy, sqlite3.connect(recorded.path) as source:
+            source.backup(copy)
+            copy.execute("UPDATE ledger SET identity = ?", (name,))
+        copy.close()
+        source.close()
+        merge(str(tmp_path / "own.db"), str(tmp_path / f"{name}.db"), name, now_us=recorded.end_s * US)
+    with HostsReader(str(tmp_path / "own.db"), ["*"]) as reader:
+        yield reader
+
+
+def test_of_several_hosts_nothing_is_said_of_what_was_watched(ask, both, recorded):
+    alone = ask("day", now_s=recorded.end_s + 7200)
+    contents = gather(both, alone.question, usual_panels(ReportKind.DAY))
+    assert (alone.hosts, contents.hosts) == (0, 2)
+    assert alone.unwatched
+    assert contents.unwatched == []
+    assert contents.lossy == alone.lossy
+    assert contents.bars.usages == [one.plus(one) for one in alone.bars.usages]
+
+
+def test_a_plan_is_asked_of_its_own_record(ask, both, recorded):
+    given = PlanSettings("home", "1 GB", day=26)
+    alone = ask("day", Panel.PLAN, plan=given, now_s=recorded.end_s - 1)
+    with LedgerReader(recorded.path) as reader:
+        contents = gather(reader, alone.question, [Panel.PLAN], given, lambda _: both)
+    assert contents.bars == alone.bars
+    assert contents.plan.standing.used_bytes == 2 * alone.plan.standing.used_bytes

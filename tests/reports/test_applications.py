@@ -15,6 +15,7 @@ from netusage.reports.applications import (
     REST,
     TWICE,
     applications,
+    busiest,
     by_period,
     reconcile,
     whole_quarters,
@@ -196,3 +197,14 @@ def test_hours_of_which_only_days_are_known_say_so(tmp_path):
     assert (hours.has_days, days.has_days) == (True, False)
     for found in (hours, days):
         assert sum(row.counters.rx_bytes for row in found.rows) == 500
+
+
+def test_the_busiest_rows_and_the_others_are_all_rows(reader):
+    rows = applications(reader, HOUR, ("application",), NOTHING)
+    for limit in (1, 3, len(rows), len(rows) + 1):
+        first, others = busiest(rows, limit)
+        assert first == rows[:limit]
+        assert others.number == len(rows) - len(first)
+        assert others.counters == Counters(
+            *map(sum, zip(Counters(), *(row.counters for row in rows[limit:]), strict=True))
+        )

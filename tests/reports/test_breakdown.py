@@ -4,13 +4,16 @@ import pytest
 from support.ledgers import START_S, writing
 
 from netusage.ledger.batch import Part
+from netusage.ledger.hosts import merge
 from netusage.ledger.reader import LedgerReader
-from netusage.model import QUARTER_S, Counters, Who
+from netusage.ledger.several import HostsReader
+from netusage.model import QUARTER_S, US, Counters, Who
 from netusage.periods import Period
 from netusage.reports.applications import REST, TWICE, applications
 from netusage.reports.breakdown import SHOWN, away, breakdown, known
 from netusage.reports.chosen import Choice
 from netusage.reports.share_index import ShareIndex
+from netusage.reports.shares import AskedShares
 from netusage.settings.schema import InterfaceSettings
 
 DAY_S = 86_400
@@ -158,6 +161,24 @@ def test_while_somebody_was_away_the_busiest_and_what_is_new_are_told(ledger):
     assert [part.value for part in found.applications] == ["new", "db"]
     assert [(one.name, one.is_version) for one in found.new] == [("db", True), ("new", False)]
     assert (found.gaps, found.lossy, found.gap_us) == (1, 1, 60_000_000)
+
+
+def test_executables_of_one_application_on_two_hosts_are_no_new_version(tmp_path):
+    for name in ("a", "b"):
+        with writing(tmp_path / f"{name}.db", machine=name, boot_id=name) as ledger:
+            eth0 = ledger.interface("eth0")
+            ledger.version(DB, 8, ord(name))
+            ledger.share(Part(START_S, eth0, DB, 3, 6, 4), Counters(5, 0, 1, 1))
+            ledger.commit(START_S + 2 * DAY_S)
+            if name == "b":
+                ledger.version(DB, 8, 1)
+                ledger.commit(START_S + 3 * DAY_S)
+        merge(str(tmp_path / "own.db"), ledger.path, name, now_us=(START_S + 4 * DAY_S) * US)
+    for host, new in (("a", []), ("b", ["db"]), ("*", ["db"])):
+        with HostsReader(str(tmp_path / "own.db"), [host]) as reader:
+            found = away(reader, AskedShares(reader), START_S, START_S + 4 * DAY_S, NOTHING)
+        assert [one.name for one in found.new if one.is_version] == new
+        assert len(found.new) == len(new)
 
 
 def test_five_applications_are_told_whatever_is_unattributed(ledger):

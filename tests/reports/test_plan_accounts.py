@@ -9,9 +9,12 @@ import pytest
 from support.ledgers import DAY_S, START_S, writing
 
 from netusage.errors import NoDataError
+from netusage.ledger import hosts
 from netusage.ledger.batch import Part
 from netusage.ledger.reader import LedgerReader
+from netusage.ledger.several import HostsReader
 from netusage.model import QUARTER_S, US, Counters, Who
+from netusage.reports import plan_accounts
 from netusage.reports.plan_accounts import accounts, free_stretches
 from netusage.settings.schema import InterfaceSettings, PlanSettings
 
@@ -242,3 +245,172 @@ def test_any_plan_adds_up_as_counted_by_hand(tmp_path, seed):
         )
         counted = sum(inside.values())
         assert one == (counted, free, left_out, 0, 0, counted - free - left_out, counted - free - left_out)
+
+
+# ---- Several hosts ----------------------------------------------------------------------------------------------
+
+
+GROUPS = {
+    "total": {},
+    "one direction": {"direction": "tx", "interfaces": ("eth0", "wlan*")},
+    "lan": {"exclude_lan": True, "free_hours": ("22:00-03:00",)},
+    "zero-rated": {"zero_rated": ("vid*",), "interfaces": ("eth*",)},
+    "all": {"exclude_lan": True, "zero_rated": ("/srv/*",), "free_hours": ("12:10-13:25", "23:00-01:00")},
+}
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory):
+    """A ledger with others merged into it, and their files: of one applications are known by days, one had much twice."""
+    home = tmp_path_factory.mktemp("group")
+    with writing(home / "own.db", boot_id="own", machine="own") as ledger:
+        ledger.count(ledger.interface("eth0"), START_S, 10**15)
+        ledger.commit(START_S + 60)
+    dice, others = random.Random(7), []
+    for name in ("web1", "web2", "db"):
+        others.append(str(home / f"{name}.db"))
+        folding = {"quarters_kept_s": 2 * DAY_S} if name == "db" else {}
+        with writing(others[-1], boot_id=name, machine=name, **folding) as ledger:
+            epochs = [
+                ledger.interface("eth0"),
+                ledger.interface("wlan0"),
+                ledger.interface("tun0", "tun", counted=False),
+            ]
+            for quarter in range(0, 5 * 96, 3):
+                at_s = START_S + quarter * QUARTER_S
+                epoch, number = dice.choice(epochs), dice.randrange(1_000, 10_000)
+                ledger.count(epoch, at_s + 60 * dice.randrange(15), number, number // 2)
+                for who, scope in ((WEB, 1), (WEB, 3), (VIDEO, 3), (VIDEO, 1)):
+                    had = dice.randrange(number // (2 if name == "web2" else 5))
+                    ledger.share(Part(at_s, epoch, who, scope, 6, 4), Counters(had, had // 3))
+                if quarter % 96 == 93:
+                    ledger.commit(at_s + QUARTER_S)
+            ledger.span(epochs[0], (START_S + 1000) * US, (START_S + 90_000) * US, 12_345, 67)
+            ledger.commit(START_S + 5 * DAY_S)
+        hosts.merge(str(home / "own.db"), others[-1], name, now_us=(START_S + 6 * DAY_S) * US)
+    return str(home / "own.db"), others
+
+
+@pytest.mark.parametrize(("pattern", "number"), [("*", 3), ("web*", 2)], ids=["with days", "quarters"])
+@pytest.mark.parametrize("zone", [UTC, BERLIN])
+@pytest.mark.parametrize("given", GROUPS.values(), ids=GROUPS)
+def test_what_counts_of_several_hosts_is_what_counts_of_each_added_up(group, given, zone, pattern, number):
+    merged, others = group
+    edges = [START_S + quarter * QUARTER_S for quarter in (0, 8, 96, 200, 201, 480)]
+    with HostsReader(merged, [pattern]) as reader:
+        found = accounts(reader, plan(**given), edges, zone, InterfaceSettings())
+    each = []
+    for path in others[:number]:
+        with LedgerReader(path) as reader:
+            each.append(accounts(reader, plan(**given), edges, zone, InterfaceSettings()))
+    assert [tuple(one) for one in found] == [
+        (*same[0][:2], *map(sum, zip(*(one[2:] for one in same), strict=True)))
+        for same in zip(*each, strict=True)
+    ]
+    assert sum(one.counted for one in found) > 100_000
+    left_out = [sum(getattr(one, name) for one in found) for name in ("lan", "zero_rated")]
+    assert [part > 0 for part in left_out] == ["exclude_lan" in given, "zero_rated" in given]
+
+
+@pytest.mark.parametrize("hours", [(), ("22:00-03:15",)])
+def test_names_are_not_asked_of_each_of_many_interfaces_and_the_answer_is_the_same(group, monkeypatch, hours):
+    given = plan(exclude_lan=True, zero_rated=("vid*", "/srv/*"), free_hours=hours)
+    edges = [START_S + quarter * QUARTER_S for quarter in (0, 96, 192, 480)]
+    with HostsReader(group[0], ["web*"]) as reader:
+        ask = (reader, given, edges, UTC, InterfaceSettings())
+        expected = accounts(*ask)
+        by_name = []
+
+        def counting(groups, edges, fields):
+            by_name.extend(len(ids) for ids in groups if "name" in fields)
+            return HostsReader.shares_by_period(reader, groups, edges, fields)
+
+        monkeypatch.setattr(reader, "shares_by_period", counting)
+        monkeypatch.setattr(plan_accounts, "_FEW", 3)
+        assert accounts(*ask) == expected
+    # of each interface that had something twice, and of the others together
+    *twice, others = by_name
+    assert set(twice) == {1}
+    assert others == 4 - len(twice) > 1
+    assert all(one.zero_rated for one in expected)
+
+
+def test_roughly_is_the_same_where_nothing_was_delivered_twice(ledger):
+    for name, rx in (("eth0", 5_000), ("eth1", 7_000)):
+        epoch = ledger.interface(name)
+        ledger.count(epoch, START_S, rx)
+        ledger.share(Part(START_S, epoch, WEB, 1, 6, 4), Counters(rx // 2))
+        ledger.share(Part(START_S, epoch, VIDEO, 3, 6, 4), Counters(rx // 4))
+    ledger.commit(START_S + 7200)
+    given = plan(exclude_lan=True, zero_rated=("video",))
+    with LedgerReader(ledger.path) as reader:
+        ask = (reader, given, HOURS, UTC, InterfaceSettings())
+        assert accounts(*ask, roughly=True) == accounts(*ask)
+
+
+def test_a_record_without_minutes_splits_a_quarter_in_proportion_and_tells_its_bytes_as_estimated(ledger):
+    eth0 = ledger.interface("eth0")
+    ledger.count(eth0, START_S + 7 * 3600, 900)  # in the first of the quarter's minutes
+    ledger.count(eth0, START_S + 8 * 3600, 5)
+    ledger.commit(START_S + DAY_S)
+
+    class OfQuarters(LedgerReader):
+        """As a fleet, which has no minutes."""
+
+        minutes_from_s = 1 << 62
+
+    given = plan(free_hours=("07:10-08:00",))
+    with OfQuarters(ledger.path) as reader:
+        (found,) = accounts(reader, given, [START_S, START_S + DAY_S], UTC, InterfaceSettings())
+    assert found[2:] == (905, 300, 0, 0, 600, 0)
+    ((*_, estimated, _, used),) = told(ledger.path, given, [START_S, START_S + DAY_S])
+    assert (estimated, used) == (0, 905)
+
+
+def test_roughly_a_record_without_minutes_takes_what_is_left_out_by_days(group):
+    class OfQuarters(HostsReader):
+        """As a fleet, which has no minutes."""
+
+        minutes_from_s = 1 << 62
+
+    given = plan(exclude_lan=True, zero_rated=("vid*",))
+    edges = range(START_S + 20 * 3600, START_S + 4 * DAY_S + 1, 3600)  # begins within a day
+    with OfQuarters(group[0], ["web1"]) as reader:
+        ask = (reader, given, edges, UTC, InterfaceSettings())
+        exactly, roughly = accounts(*ask), accounts(*ask, roughly=True)
+    assert [one.counted for one in roughly] == [one.counted for one in exactly]
+    days = [4, 28, 52, 76]
+    for first, last in pairwise([0, *days]):
+        for name in ("lan", "zero_rated", "unknown"):
+            expected, found = (
+                sum(getattr(one, name) for one in some[first:last]) for some in (exactly, roughly)
+            )
+            assert found == expected > 0, name
+    assert roughly != exactly
+
+
+@pytest.mark.parametrize("given", [{"exclude_lan": True}, {"exclude_lan": True, "zero_rated": ("vid*",)}])
+def test_of_many_interfaces_without_minutes_local_days_are_split_and_their_sums_are_exact(
+    group, monkeypatch, given
+):
+    class OfQuarters(HostsReader):
+        """As a fleet, which has no minutes."""
+
+        minutes_from_s = 1 << 62
+
+    days = [START_S - 3600 + n * DAY_S for n in range(7)]  # of Berlin, in winter
+    cycles = [days[0], days[3], days[-1]]
+    with OfQuarters(group[0], ["web1"]) as reader:
+        ask = (reader, plan(**given), days, BERLIN, InterfaceSettings())
+        exactly = accounts(*ask)
+        assert accounts(*ask, exact_at=cycles) == exactly
+        monkeypatch.setattr(plan_accounts, "_FEW", 1)
+        split = accounts(*ask, exact_at=cycles)
+    assert [one[:4] for one in split] == [one[:4] for one in exactly]
+    assert [one.lan for one in split] != [one.lan for one in exactly]
+    for first, last in ((0, 3), (3, 6)):
+        of_cycles = [
+            [sum(column) for column in zip(*(one[2:] for one in some[first:last]), strict=True)]
+            for some in (exactly, split)
+        ]
+        assert of_cycles[0] == of_cycles[1]

@@ -8,11 +8,13 @@ from support.histories import history
 from support.ledgers import writing
 
 from netusage.errors import NoDataError
+from netusage.ledger import hosts
 from netusage.ledger.batch import Part
 from netusage.ledger.reader import LedgerReader
+from netusage.ledger.several import HostsReader
 from netusage.model import US, Counters, Who
 from netusage.reports.forecast import LINEAR, WEEKDAY_HOURS
-from netusage.reports.plans import cycle_at, outlook, standing, standings
+from netusage.reports.plans import answers, cycle_at, hosts_words, of_machine, outlook, standing, standings
 from netusage.settings.schema import InterfaceSettings, PlanSettings
 
 BERLIN, APIA = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Apia")
@@ -219,6 +221,63 @@ def test_nothing_recorded_is_no_data(tmp_path):
         ledger.commit()
     with LedgerReader(str(path)) as reader, pytest.raises(NoDataError, match="nothing has been recorded"):
         standing(reader, plan(), at("2026-03-11 00:00"), UTC, NOTHING)
+
+
+# ---- Several hosts ----------------------------------------------------------------------------------------------
+
+
+def test_a_plan_of_several_hosts_has_what_they_used_together(tmp_path):
+    own, until_s = tmp_path / "own.db", at("2026-03-11 00:00")
+    with writing(own, at("2026-03-01 00:00")) as ledger:
+        ledger.count(ledger.interface("eth0"), at("2026-03-02 00:00"), 999 * GB)
+        ledger.commit(until_s)
+    for name, received in (("web1", 20 * GB), ("web2", 30 * GB), ("db", 7 * GB)):
+        with writing(tmp_path / f"{name}.db", at("2026-03-05 00:00"), boot_id=name, machine=name) as ledger:
+            ledger.count(ledger.interface("eth0"), at("2026-03-06 10:00"), received)
+            if name == "db":
+                ledger.count(ledger.interface("wlan0"), at("2026-03-06 10:00"), GB)
+            ledger.commit(until_s)
+        hosts.merge(str(own), str(tmp_path / f"{name}.db"), name, now_us=until_s * US)
+    found = {}
+    for pattern, given in (("web*", {}), ("*", {}), ("*", {"interfaces": ("wlan*",)})):
+        with HostsReader(str(own), [pattern]) as reader:
+            ask = (reader, plan(hosts=(pattern,), **given))
+            stands = standing(*ask, until_s, UTC, NOTHING)
+            ahead = outlook(*ask, stands, UTC, NOTHING)
+        assert (stands.hosts, stands.labels, stands.record) == ((pattern,), (), str(own))
+        assert stands.record_s == at("2026-03-06 10:00")
+        assert ahead.used_bytes > stands.used_bytes
+        found[pattern, *given] = (stands.used_bytes, stands.host_count)
+    assert found == {("web*",): (50 * GB, 2), ("*",): (58 * GB, 3), ("*", "interfaces"): (GB, 1)}
+    with LedgerReader(str(own)) as reader:
+        assert standing(reader, plan(), until_s, UTC, NOTHING).host_count is None
+
+
+def test_this_machines_record_is_not_asked_of_a_plan_about_hosts(record):
+    ask = record({at("2026-03-01 00:00"): GB}, at("2026-03-11 00:00"))
+    group = PlanSettings("office", "1 TB", labels=("site=berlin",))
+    with LedgerReader(str(ask.path)) as reader:
+        known = (at("2026-03-11 00:00"), UTC, NOTHING)
+        found, missing = answers(of_machine(reader), [group, plan()], *known)
+        assert [one.standing.name for one in found] == ["home"]
+        assert [one.name for one in missing] == ["office"]
+        said = "plan 'office' is about hosts of the fleet (all with site=berlin); ask it with: netusage plan show"
+        assert missing[0].reason == said
+        with pytest.raises(NoDataError, match="plan 'office' is about hosts of the fleet"):
+            answers(of_machine(reader), [group], *known)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (((), ()), "all"),
+        ((("web*", "db"), ()), "web* db"),
+        (((), ("site=berlin", "role=*")), "all with site=berlin and role=*"),
+        ((("web*",), ("site=berlin",)), "web* with site=berlin"),
+    ],
+)
+def test_which_hosts_are_meant_is_said_in_words(given, expected):
+    assert hosts_words(*given) == expected
 
 
 # ---- What rolls over --------------------------------------------------------------------------------------------

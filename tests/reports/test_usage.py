@@ -298,8 +298,8 @@ def test_the_peak_of_a_period_names_its_interface_and_its_minute(path):
         ledger.count(wlan0, START_S + 1200, 10, 10, peak_rx=900, peak_tx=60)
         ledger.commit(START_S + 2 * DAY_S)
     first, second = ask(path, "day", START_S + DAY_S, peak=True).rows
-    assert first.rx_peak == (900, START_S + 1200, 60, "wlan0")
-    assert first.tx_peak == (70, START_S + 600, 60, "eth0")
+    assert first.rx_peak == (900, START_S + 1200, 60, "wlan0", "")
+    assert first.tx_peak == (70, START_S + 600, 60, "eth0", "")
     assert second.rx_peak is None
     (top,) = ask(path, "top", START_S + DAY_S, peak=True).rows
     assert top.rx_peak == first.rx_peak

@@ -26,6 +26,20 @@ VIEWS = {
     "plans": "/plans",
 }
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 360, "height": 740}
+LOOKS = {
+    "wide-light": (WIDE, "light"),
+    "wide-dark": (WIDE, "dark"),
+    "narrow-light": (NARROW, "light"),
+    "narrow-dark": (NARROW, "dark"),
+}
+CHECKED = ("wide-light", "narrow-dark")  # each colour and each size once
+# where pictures of pages are kept
+PICTURES = Path(os.environ.get("NETUSAGE_SCREENSHOTS") or Path(__file__).parents[2] / "build/screenshots")
+# asked of a page: what axe-core finds seriously wrong with it, and how wide it is
+WRONG = """async () => (await axe.run()).violations
+  .filter((one) => ['serious', 'critical'].includes(one.impact))
+  .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`)"""
+WIDTH = "() => document.documentElement.scrollWidth"
 
 
 def executable():

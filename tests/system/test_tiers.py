@@ -103,6 +103,7 @@ class Confined:
         return self._said.read_text()
 
     def _has_begun(self, process):
+        """Whether interfaces were read: what they count from then on is recorded."""
         assert process.poll() is None, self._said.read_text()
         if not self.ledger.exists():
             return False
@@ -110,8 +111,8 @@ class Confined:
             contextlib.closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as connection,
             connection,
         ):
-            tables = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'run'").fetchone()
-            return tables[0] and connection.execute("SELECT count(*) FROM run").fetchone()[0]
+            tables = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'epoch'").fetchone()
+            return tables[0] and connection.execute("SELECT count(*) FROM epoch").fetchone()[0]
 
     def ask(self, *arguments):
         """What a command prints."""

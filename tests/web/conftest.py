@@ -57,7 +57,7 @@ def serve(tmp_path_factory):
 
         def start(ledger, *arguments, **environment):
             process = Process(
-                ["web", "--port", "0", "--db", ledger, *arguments],
+                ["web", "--port", "0", *(["--db", ledger] if ledger else []), *arguments],
                 tmp_path_factory.mktemp("web"),
                 environment=environment,
             )

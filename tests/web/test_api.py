@@ -126,6 +126,19 @@ def test_plans_are_those_that_the_command_line_shows(serve, ledger, plans):
     assert set(present[0]) == set(past["rows"][0])
 
 
+def test_a_plan_about_hosts_of_the_fleet_is_named_and_not_asked_of_this_machines_ledger(
+    serve, ledger, tmp_path
+):
+    file = tmp_path / "config.toml"
+    office = '[[plan]]\nname = "office"\ncap = "1 TB"\nhosts = ["web*"]\n'
+    file.write_text('[[plan]]\nname = "home"\ncap = "1 GB"\n' + office)
+    answer = serve(ledger, "--config", str(file)).json("plans?tz=UTC")
+    assert [(row["plan"], row["host_count"]) for row in answer["rows"]] == [("home", None)]
+    ((name, reason),) = (one.values() for one in answer["missing"])
+    assert name == "office"
+    assert reason.startswith("plan 'office' is about hosts of the fleet (web*)")
+
+
 def test_plans_that_are_not_there_are_not_found(serve, server, ledger, plans):
     assert server.json("plans", 404)["error"] == {
         "kind": "no-data",
@@ -351,3 +364,17 @@ def test_the_description_names_every_question(server):
         "/plans",
         "/away",
     }
+
+
+def test_of_one_machine_hosts_are_no_dimension(server):
+    for question, words in (
+        ("report/day?by=host", "by cannot be 'host'"),
+        ("applications?by=host", "by cannot be 'host'"),
+        ("timeline?host=web1", "there is no parameter 'host' here"),
+        ("breakdown?host=web1", "there is no parameter 'host' here"),
+    ):
+        assert words in server.json(question, status=400)["error"]["message"]
+    assert "host" not in server.json(f"breakdown?{STRETCH}")["by"]
+    described = server.json("openapi.json")["paths"]
+    assert "/hosts" not in described
+    assert "host" not in {one["name"] for one in described["/timeline"]["get"]["parameters"]}

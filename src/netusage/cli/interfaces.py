@@ -9,10 +9,10 @@ from netusage.cli.context import Invocation, pass_invocation
     examples=[
         ("netusage interfaces", "what was seen, and what counts in the machine's total"),
         ("netusage interfaces --format json", "the same for a program"),
+        ("netusage interfaces --fleet", "of every host of a fleet"),
     ],
 )
-@options.host_option
-@options.ledger_options
+@options.record_options
 @options.output_options(*options.FORMATS)
 @options.unit_options
 @options.zone_option
@@ -24,14 +24,15 @@ def command(inv: Invocation) -> None:
     interfaces (bridges, bonds, tunnels ...) is recorded and not added up. The configuration can say otherwise with
     [interfaces] counted and not_counted.
     """
-    from netusage.ledger.reader import LedgerReader
+    import time
+
     from netusage.periods import zone
     from netusage.render import documents
     from netusage.reports.interfaces import interfaces
 
     settings = inv.settings
     where = zone(settings.report.tz or None)
-    path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path, inv.host) as reader:
+    with inv.record() as reader:
         rows = interfaces(reader, settings.interfaces)
-    shares.write(inv, documents.interfaces(rows, where, path), (), where)
+    inv.tell_behind(int(time.time()))
+    shares.write(inv, documents.interfaces(rows, where, reader.path), (), where)

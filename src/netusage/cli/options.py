@@ -160,6 +160,108 @@ def host_option(function: F) -> F:
     )(function)
 
 
+def record_options(function: F) -> F:
+    """--fleet, --host and --label, for reports: which record, and of which hosts; --db and --config as well."""
+    return record_options_with("--host")(function)
+
+
+def record_options_with(host_name: str) -> Callable[[F], F]:
+    """The same, for a command where --host is something else: the option for hosts has another name."""
+
+    def remember_hosts(ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> None:
+        invocation_of(ctx).hosts = given
+
+    def remember_labels(ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> None:
+        invocation_of(ctx).labels = given
+
+    def remember_fleet(ctx: click.Context, _param: click.Parameter, given: bool) -> None:
+        invocation_of(ctx).fleet = given
+
+    label = click.option(
+        "--label",
+        metavar="GLOB",
+        multiple=True,
+        expose_value=False,
+        callback=remember_labels,
+        help="Of the fleet, the hosts with such a label, as in site=berlin or 'role=*'; several have to fit all.",
+    )
+    host = click.option(
+        host_name,
+        metavar="GLOB",
+        multiple=True,
+        expose_value=False,
+        callback=remember_hosts,
+        help="Hosts of such a name: of the fleet, or of the ledgers that were merged into this one; may be repeated.",
+    )
+    fleet = click.option(
+        "--fleet",
+        is_flag=True,
+        expose_value=False,
+        callback=remember_fleet,
+        help="Ask the fleet's store (netusage fleet) instead of this machine's ledger.",
+    )
+    return lambda function: fleet(host(label(ledger_options(function))))
+
+
+class Several(click.ParamType):  # type: ignore[type-arg]  # older versions of click know no such argument
+    """One or more words out of some, with commas between them; an option of them may be repeated.
+
+    Args:
+        choices: the words.
+    """
+
+    name = "words"
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        self.choices = tuple(choices)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:  # noqa: ARG002  # click's
+        """As click writes choices."""
+        return f"[{'|'.join(self.choices)}]"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ARG002  # click's
+    ) -> tuple[str, ...]:
+        """The words.
+
+        Raises:
+            UsageError: one is none of them; says the nearest.
+        """
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip() for word in str(value).split(","))
+        for word in words:
+            if word not in self.choices:
+                raise UsageError(
+                    f"{param.opts[0] if param else self.name} {word!r} is not one of "
+                    f"{', '.join(map(repr, self.choices))}",
+                    hint=suggest(word, self.choices),
+                )
+        return words
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """The words that begin so, after those that are there."""
+        before, comma, word = incomplete.rpartition(",")
+        found = click.Choice(self.choices).shell_complete(ctx, param, word)
+        for item in found:
+            item.value = f"{before}{comma}{item.value}"
+        return found
+
+
+def by_option(choices: Sequence[str], help: str) -> Callable[[F], F]:  # noqa: A002  # click's word for it
+    """--by: what to tell apart, each word once, in the order in which they were given."""
+
+    def flatten(
+        _ctx: click.Context, _param: click.Parameter, given: tuple[tuple[str, ...], ...]
+    ) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(word for words in given for word in words))
+
+    return click.option("--by", type=Several(choices), multiple=True, callback=flatten, help=help)
+
+
 def config_option(function: F) -> F:
     """--config alone, for commands that need no ledger."""
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from netusage.reports.plans import Answer, Missing
 
 TABLE = "plan"
-_FLAGS = {"interfaces": "--interface", "thresholds": "--threshold"}  # where a key is a list, one at a time
+_FLAGS = {  # where a key is a list, one at a time
+    "interfaces": "--interface",
+    "hosts": "--host",
+    "labels": "--label",
+    "thresholds": "--threshold",
+}
 _METAVARS = {"size": "SIZE", "date": "DAY", "cycle": "CYCLE", "hours": "HOURS"}
 
 
@@ -30,7 +35,8 @@ def command() -> None:
     """Data plans: what is used of them, and whether they will do.
 
     A plan is a [[plan]] in the configuration. Everything is computed from the record when it is asked, so a plan that
-    is changed is changed for past cycles too.
+    is changed is changed for past cycles too. One with hosts or labels is about those hosts of the fleet together, and
+    the fleet is asked.
     """
 
 
@@ -45,6 +51,7 @@ def command() -> None:
         ("netusage plan show home --cycle -1", "the cycle before"),
         ("netusage plan show home --cycles 6", "the last six cycles"),
         ("netusage plan show --format json", "for a program, with every day"),
+        ("netusage plan show --fleet", "what all hosts of the fleet use together, and plans of some hosts"),
     ],
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1)
@@ -62,7 +69,7 @@ def command() -> None:
     show_default=True,
     help="How many, that one and those before it; several are a table.",
 )
-@options.ledger_options
+@options.record_options
 @options.output_options(*options.FORMATS)
 @options.unit_options
 @options.zone_option
@@ -72,8 +79,12 @@ def show(inv: Invocation, names: tuple[str, ...], cycle: int, cycles: int) -> No
 
     The forecast takes for each hour ahead the mean of the same weekday's hour in the last four weeks; with less than two
     weeks of record it is linear, and says so. Its range is where the cycle ends up in about four of five cases.
+
+    Plans with hosts or labels are always asked of the fleet. --fleet, --host and --label say of which hosts the others
+    are shown.
     """
     import os
+    import sys
     import time
 
     from netusage.cli.plan_text import lines
@@ -81,9 +92,12 @@ def show(inv: Invocation, names: tuple[str, ...], cycle: int, cycles: int) -> No
     from netusage.render import plan_documents
     from netusage.render.context import detect
     from netusage.render.formats import render
+    from netusage.render.progress import progress
 
     now_s = int(time.time())
-    found, missing = _answers(inv, names, now_s, back=-cycle, count=cycles)
+    with progress("Reading the record", stream=sys.stderr) as advance:
+        found, missing = _answers(inv, names, now_s, lambda: advance(0), back=-cycle, count=cycles)
+    _note(inv, found, missing)
     where = zone(inv.settings.report.tz or None)
     settings = inv.settings.report
     with inv.output() as out:
@@ -93,9 +107,9 @@ def show(inv: Invocation, names: tuple[str, ...], cycle: int, cycles: int) -> No
             drawn = ("\n".join(lines(one, where, context, encoding)) for one in found)
             out.write("\n\n".join(drawn) + "\n")
         else:
-            path = str(inv.ledger_path(for_reading=True))
+            path = inv.settings.fleet.url if inv.fleet else str(inv.ledger_path(for_reading=True))
             envelope, columns, rows = plan_documents.plans(found, missing, now_s, where, path)
-            render(inv.format, columns, rows, envelope=envelope, context=context, stream=out)
+            render(inv.format, columns, rows, envelope=inv.envelope(envelope), context=context, stream=out)
 
 
 @command.command(
@@ -104,6 +118,7 @@ def show(inv: Invocation, names: tuple[str, ...], cycle: int, cycles: int) -> No
     examples=[
         ("netusage plan check", "exit code 4 when a plan is used up"),
         ("netusage plan check home --threshold 90", "... when 90 % of it are used"),
+        ("netusage plan check --fleet", "... by all hosts of the fleet together"),
     ],
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1)
@@ -115,7 +130,7 @@ def show(inv: Invocation, names: tuple[str, ...], cycle: int, cycles: int) -> No
     metavar="PERCENT",
     help="How much of what may be used is too much.",
 )
-@options.ledger_options
+@options.record_options
 @options.output_options("text", "json")
 @options.unit_options
 @options.zone_option
@@ -124,7 +139,7 @@ def check(inv: Invocation, names: tuple[str, ...], threshold: float) -> ExitCode
     """Check plans against a threshold, for scripts; one line for each.
 
     Exit code 4 when any of them has reached it in its present cycle; otherwise 3 when nothing is recorded for one of
-    them, and 0 when all is well.
+    them, and 0 when all is well. When the fleet cannot be asked, it is 1, and nothing is told of any plan.
     """
     import json
     import os
@@ -132,10 +147,12 @@ def check(inv: Invocation, names: tuple[str, ...], threshold: float) -> ExitCode
 
     from netusage.cli.plan_text import threshold_line
     from netusage.periods import isoformat, zone
+    from netusage.render import plan_documents
     from netusage.render.context import detect
 
     now_s = int(time.time())
-    found, missing = _answers(inv, names, now_s, ahead=False)
+    found, missing = _answers(inv, names, now_s, lambda: None, ahead=False)
+    _note(inv, found, missing)
     where = zone(inv.settings.report.tz or None)
     settings = inv.settings.report
     exceeded = [one.standing.name for one in found if one.standing.reaches(threshold)]
@@ -145,6 +162,7 @@ def check(inv: Invocation, names: tuple[str, ...], threshold: float) -> ExitCode
             rows = [
                 {
                     "plan": stands.name,
+                    **plan_documents.hosts_of(stands),
                     "end": isoformat(stands.end_s, where),
                     "used_bytes": stands.used_bytes,
                     "limit_bytes": stands.limit_bytes,
@@ -153,8 +171,9 @@ def check(inv: Invocation, names: tuple[str, ...], threshold: float) -> ExitCode
                 }
                 for stands, _ in found
             ]
-            told = {"version": 1, "report": "plan-check", "threshold_percent": threshold}
-            out.write(json.dumps(told | {"missing": [one._asdict() for one in missing], "rows": rows}) + "\n")
+            envelope = {"version": 1, "report": "plan-check", "threshold_percent": threshold}
+            envelope |= {"missing": [one._asdict() for one in missing]}
+            out.write(json.dumps({**inv.envelope(envelope), "rows": rows}) + "\n")
         else:
             out.writelines(f"{threshold_line(one.standing, threshold, where, context)}\n" for one in found)
     if exceeded:
@@ -163,25 +182,36 @@ def check(inv: Invocation, names: tuple[str, ...], threshold: float) -> ExitCode
 
 
 def _answers(
-    inv: Invocation, names: Sequence[str], now_s: int, **more: Any
+    inv: Invocation, names: Sequence[str], now_s: int, tick: Callable[[], object], **more: Any
 ) -> tuple[list["Answer"], list["Missing"]]:
-    """What is known of plans; those of which nothing is are noted beside the data.
+    """What is known of plans, and those of which nothing is.
+
+    tick: called every now and then meanwhile.
 
     Raises:
-        NoDataError, UsageError: as `chosen` and `answers`.
+        NoDataError, UsageError: as `asked` and `answers`.
+        NetusageError: as `Records`; nothing is told of any plan then.
     """
-    from netusage.cli.output import note
-    from netusage.ledger.reader import LedgerReader
+    from netusage.cli.plan_records import Records, asked
     from netusage.periods import zone
-    from netusage.reports.plans import answers, chosen
+    from netusage.reports.plans import answers
 
-    plans = chosen(inv.settings.plan, names)
+    plans = asked(inv, names)
     where = zone(inv.settings.report.tz or None)
-    with LedgerReader(str(inv.ledger_path(for_reading=True))) as reader:
-        found, missing = answers(reader, plans, now_s, where, inv.settings.interfaces, **more)
-    for one in missing:
-        note(one.reason)
+    with Records(inv, tick) as records:
+        found, missing = answers(records.of, plans, now_s, where, inv.settings.interfaces, **more)
+        known_until_s = records.known_until_s()
+    inv.learn_known(known_until_s)
     return found, missing
+
+
+def _note(inv: Invocation, found: "Sequence[Answer]", missing: "Sequence[Missing]") -> None:
+    """Say what is not in the data."""
+    from netusage.cli.output import note
+
+    for reason in dict.fromkeys(one.reason for one in missing):
+        note(reason)
+    inv.tell_behind(max(one.standing.end_s for one in found))
 
 
 @command.command(
@@ -257,6 +287,10 @@ def _attributes(key: Key) -> dict[str, Any]:
         ),
         ("netusage plan add sim --cap 5GiB --cycle 30d --start 2026-11-20", "30 days each"),
         ("netusage plan add sat --cap 50GB --free-hours 01:00-06:00", "the night is free"),
+        (
+            "netusage plan add berlin --cap 50TB --label site=berlin",
+            "hosts of the fleet with that label, together",
+        ),
         ("sudo netusage plan add home --cap 100GB --system", "for a service and its alerts too"),
     ],
 )
@@ -275,13 +309,19 @@ def add(inv: Invocation, /, name: str, *, system: bool, dry_run: bool, **given: 
 
     It is written at the end of the file that --config names, or else of your own one, which is made when it is not there;
     the rest of the file stays as it is. A recorder that runs as a service of the system, and its alerts, know the plans of
-    the system's file: --system.
+    the system's file: --system. With --host or --label it is about hosts of the fleet.
     """
     import sys
 
     from netusage.cli import plan_file
+    from netusage.cli.output import note
 
-    change = plan_file.added(inv, _values(inv, name, given), system=system)
+    values = _values(inv, name, given)
+    change = plan_file.added(inv, values, system=system)
+    if (values.get("hosts") or values.get("labels")) and not inv.settings.fleet.url:
+        note(
+            f"the plan {name!r} is about hosts of the fleet, and the configuration names none yet: docs/fleet.md"
+        )
     if dry_run:
         sys.stdout.write(change.lines)
         return

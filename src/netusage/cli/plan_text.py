@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from netusage.render import plan_drawing
 from netusage.render.cells import safe
 from netusage.render.plan_documents import ahead_by_day, used_by_day
+from netusage.reports.plans import hosts_words
 from netusage.units import format_bytes
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def threshold_line(stands: Standing, percent: float, zone: tzinfo, context: Rend
         return format_bytes(number, context.units)
 
     verdict = "exceeded" if stands.reaches(percent) else "ok"
+    by = "" if stands.host_count is None else f" by {_hosts(stands.host_count)}"
     return (
-        f"{safe(stands.name)}: {verdict}: {_percent(stands.share)} used ({amount(stands.used_bytes)} of "
+        f"{safe(stands.name)}: {verdict}: {_percent(stands.share)} used{by} ({amount(stands.used_bytes)} of "
         f"{amount(stands.limit_bytes)}, threshold {percent:g} %) until {_day(stands.end_s, zone)}"
     )
 
@@ -62,6 +64,9 @@ def _words(
     def amount(number: int) -> str:
         return format_bytes(number, context.units)
 
+    if stands.host_count is not None:
+        which = hosts_words(stands.hosts, stands.labels)
+        yield "Hosts", safe(f"{stands.host_count:,} added up: {which}")
     rolled = f" ({amount(stands.rolled_over_bytes)} rolled over)" if stands.rolled_over_bytes else ""
     yield "Used", f"{amount(stands.used_bytes)} of {amount(stands.limit_bytes)}{rolled}"
     yield (
@@ -89,6 +94,8 @@ def _words(
         yield "Not known", f"whose {amount(stands.unknown_bytes)} were; they count as used"
     if stands.estimated_bytes:
         yield "Estimated", f"the time of {amount(stands.estimated_bytes)}; some of them may belong elsewhere"
+    if stands.splits_days:
+        yield "By day", "what is left out is known by UTC days, and split over these; the sum is exact"
     if stands.record_s > stands.start_s:
         yield "Recorded", f"from {_moment(stands.record_s, zone)} on"
 
@@ -163,6 +170,10 @@ def _wrapped(label: str, text: str, width: int) -> list[str]:
         initial_indent=_INDENT + label,
         subsequent_indent=_INDENT + " " * len(label),
     )
+
+
+def _hosts(number: int) -> str:
+    return f"{number:,} host{'' if number == 1 else 's'}"
 
 
 def _percent(share: float) -> str:

@@ -12,7 +12,7 @@ from netusage.cli.context import Invocation, pass_invocation
 if TYPE_CHECKING:
     from netusage.plot.contents import Contents, Panel
     from netusage.reports.usage import Question
-    from netusage.settings.schema import PlanSettings, Settings
+    from netusage.settings.schema import PlanSettings
 
 PERIODS = ("minute", "5min", "hour", "day", "week", "month", "year")
 PANELS = ("timeline", "days", "heatmap", "applications", "plan")
@@ -29,6 +29,7 @@ _SMALLEST, _LARGEST = (640, 360), (8000, 8000)
         ("netusage plot month --panel timeline -o usage.pdf", "the months and nothing else, for print"),
         ("netusage plot hour --since 14d --panel heatmap -o usage.png", "which hours are busy"),
         ("netusage plot day --panel plan -o plan.png", "a data plan: used, and what will be"),
+        ("netusage plot day --fleet --label site=berlin -o berlin.png", "some hosts of a fleet, together"),
     ],
 )
 @click.argument("period", type=click.Choice(PERIODS))
@@ -64,8 +65,7 @@ _SMALLEST, _LARGEST = (640, 360), (8000, 8000)
 )
 @options.calendar_options
 @options.file_option
-@options.host_option
-@options.ledger_options
+@options.record_options
 @options.unit_options
 @options.zone_option
 @pass_invocation
@@ -84,8 +84,8 @@ def command(  # noqa: PLR0917  # click passes them by name
     """Draw a picture of what was used, bar by bar of a period, into a file that -o names.
 
     The end of its name says what it is: .png, .svg or .pdf. What was received goes up and what was sent goes down;
-    bytes whose time is estimated are hatched, and when nothing was watched is grey. Needs matplotlib: pip install
-    'netusage[plot]'.
+    bytes whose time is estimated are hatched, and when nothing was watched is grey; of several hosts together that
+    is not drawn. Needs matplotlib: pip install 'netusage[plot]'.
     """
     import time
 
@@ -97,6 +97,7 @@ def command(  # noqa: PLR0917  # click passes them by name
 
     file_format = _format_of(inv.output_file)
     wide, high = parse_size(size)
+    inv.refuse_short(period)
     settings = inv.settings
     where = zone(settings.report.tz or None)
     now_s = int(time.time())
@@ -116,7 +117,7 @@ def command(  # noqa: PLR0917  # click passes them by name
     panels = tuple(map(Panel, chosen)) or usual_panels(question.kind)
     if plan_name is not None and Panel.PLAN not in panels:
         panels += (Panel.PLAN,)
-    plan = _plan(settings, plan_name) if Panel.PLAN in panels else None
+    plan = _plan(inv, plan_name) if Panel.PLAN in panels else None
     loading.load()
     from netusage.plot.picture import draw
     from netusage.plot.style import THEMES, Style
@@ -135,16 +136,16 @@ def command(  # noqa: PLR0917  # click passes them by name
         out.buffer.write(picture)
 
 
-def _plan(settings: "Settings", name: str | None) -> "PlanSettings":
-    """The data plan of that name, or the first one.
+def _plan(inv: Invocation, name: str | None) -> "PlanSettings":
+    """The data plan of that name, or the first one that does not say itself which hosts it is about, or the first.
 
     Raises:
-        NoDataError: no plan is configured.
-        UsageError: there is none of that name.
+        NoDataError, UsageError: as `plan_records.asked`.
     """
-    from netusage.reports import plans
+    from netusage.cli.plan_records import asked
 
-    return plans.chosen(settings.plan, () if name is None else (name,))[0]
+    known = asked(inv, () if name is None else (name,))
+    return next((plan for plan in known if not plan.is_of_hosts), known[0])
 
 
 def _ask(
@@ -152,14 +153,22 @@ def _ask(
 ) -> "Contents":
     import sys
 
-    from netusage.ledger.reader import LedgerReader
+    from netusage.cli.plan_records import Records
     from netusage.plot.contents import gather
     from netusage.render.progress import progress
 
-    path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path, inv.host) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
+    with (
+        progress("Reading the record", stream=sys.stderr) as advance,
+        inv.record() as reader,
+        Records(inv, lambda: advance(0)) as records,
+    ):
         reader.on_progress(lambda: advance(0))
-        return gather(reader, question, panels, plan)
+        contents = gather(reader, question, panels, plan, records.of)
+        known_until_s = records.known_until_s()
+    inv.learn_known(known_until_s)
+    ends = [contents.bars.edges[-1]] + ([contents.plan.standing.end_s] if contents.plan else [])
+    inv.tell_behind(max(ends))
+    return contents
 
 
 def _format_of(file: Path | None) -> str:

@@ -10,11 +10,11 @@ from netusage.cli.context import Invocation, pass_invocation
         ("netusage reconcile", "today, every interface"),
         ("netusage reconcile --since 7d --interface eth0", "one interface, seven days"),
         ("netusage reconcile --format json", "for a program"),
+        ("netusage reconcile --fleet --host 'web*'", "of some hosts of a fleet"),
     ],
 )
 @options.share_options
-@options.host_option
-@options.ledger_options
+@options.record_options
 @options.output_options(*options.FORMATS)
 @options.unit_options
 @options.zone_option
@@ -24,7 +24,6 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
 
     The lines add up to what the interface counted, to the byte. A rest that is not zero says what it can be.
     """
-    from netusage.ledger.reader import LedgerReader
     from netusage.periods import zone
     from netusage.render import documents
     from netusage.reports.applications import reconcile
@@ -32,9 +31,9 @@ def command(inv: Invocation, interfaces: tuple[str, ...], since: str, until: str
     settings = inv.settings
     where = zone(settings.report.tz or None)
     period = options.asked_period(since, until, where)
-    path = str(inv.ledger_path(for_reading=True))
-    with LedgerReader(path, inv.host) as reader:
+    with inv.record() as reader:
         accounts = reconcile(reader, period, interfaces)
         told = documents.tiers(reader, *period)
-    about = documents.About("reconcile", where, period, told, path, interfaces)
+    inv.tell_behind(period.end_s)
+    about = documents.About("reconcile", where, period, told, reader.path, interfaces)
     shares.write(inv, documents.reconciled(accounts, about), told, where)

@@ -31,6 +31,7 @@ _WAYS = (("rx", "received"), ("tx", "sent"))
         ("netusage report month --percentile 95 --peak", "rates as traffic is billed"),
         ("netusage report month --by application --by user", "who used it, month by month"),
         ("netusage report top --format json", "the busiest days, for a program"),
+        ("netusage report month --fleet --by host,application", "of every host of a fleet"),
     ],
 )
 @click.argument("period", type=click.Choice(KINDS))
@@ -41,11 +42,9 @@ _WAYS = (("rx", "received"), ("tx", "sent"))
     multiple=True,
     help="Rows for each interface of such a name, as in eth0 or 'wl*'; may be repeated.",
 )
-@click.option(
-    "--by",
-    type=click.Choice(["machine", *shares.DIMENSIONS]),
-    multiple=True,
-    help="What to tell apart; may be repeated, but for machine, which is the default: the machine's total.",
+@options.by_option(
+    ["machine", *shares.DIMENSIONS],
+    "What to tell apart, one or several with commas; machine is the default: the total of the machine, or of all hosts.",
 )
 @options.stretch_options
 @click.option(
@@ -57,8 +56,7 @@ _WAYS = (("rx", "received"), ("tx", "sent"))
 @click.option("--peak", is_flag=True, help="The highest rate within each period, and when it was.")
 @click.option("--percentile", metavar="N", help="The Nth percentile of rates over five minutes, as in 95.")
 @options.calendar_options
-@options.host_option
-@options.ledger_options
+@options.record_options
 @options.output_options(*options.FORMATS)
 @options.unit_options
 @options.zone_option
@@ -83,7 +81,6 @@ def command(  # noqa: PLR0917  # click passes them by name
     import sys
     import time
 
-    from netusage.ledger.reader import LedgerReader
     from netusage.periods import parse_instant, zone
     from netusage.render import documents
     from netusage.render.progress import progress
@@ -93,6 +90,9 @@ def command(  # noqa: PLR0917  # click passes them by name
     settings = inv.settings
     where = zone(settings.report.tz or None)
     now_s = int(time.time())
+    by = _dimensions(by)
+    inv.refuse_by_host(by)
+    inv.refuse_short(period)
     question = Question(
         kind=ReportKind(period),
         zone=where,
@@ -107,20 +107,18 @@ def command(  # noqa: PLR0917  # click passes them by name
         peak=peak,
         percentile=None if percentile is None else parse_percentile(percentile),
         packets=inv.format not in _FOR_PEOPLE,
+        by_host="host" in by,
     )
-    path = str(inv.ledger_path(for_reading=True))
-    if set(by) - {"machine", "interface"}:
-        _report_applications(inv, question, _dimensions(by), path)
+    if set(by) - {"machine", "interface", "host"}:
+        _report_applications(inv, question, by)
         return
     with _no_collections():
-        with (
-            LedgerReader(path, inv.host) as reader,
-            progress("Reading the ledger", stream=sys.stderr) as advance,
-        ):
+        with inv.record(by) as reader, progress("Reading the record", stream=sys.stderr) as advance:
             reader.on_progress(lambda: advance(0))
             answer = report(reader, question)
             told = documents.tiers(reader, answer.start_s, answer.end_s)
-        _write(inv, answer, path, told)
+        inv.tell_behind(answer.end_s)
+        _write(inv, answer, reader.path, told)
 
 
 @contextlib.contextmanager
@@ -160,18 +158,17 @@ def _dimensions(by: Sequence[str]) -> tuple[str, ...]:
     """
     from netusage.errors import UsageError
 
-    if "machine" in by:
+    if "machine" in by and len(by) > 1:
         raise UsageError("--by machine is the total: it goes with nothing else", hint="leave it out")
-    return tuple(dict.fromkeys(by))
+    return tuple(by)
 
 
-def _report_applications(inv: Invocation, question: "Question", by: tuple[str, ...], path: str) -> None:
+def _report_applications(inv: Invocation, question: "Question", by: tuple[str, ...]) -> None:
     """The report by what is known of applications."""
     import os
     import sys
 
     from netusage.errors import UsageError
-    from netusage.ledger.reader import LedgerReader
     from netusage.render import documents
     from netusage.render.context import detect
     from netusage.render.formats import render
@@ -183,11 +180,12 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
             "applications have no rates: they are recorded by quarters of an hour",
             hint="leave out --peak and --percentile, or tell apart interfaces",
         )
-    with LedgerReader(path, inv.host) as reader, progress("Reading the ledger", stream=sys.stderr) as advance:
+    with inv.record(by) as reader, progress("Reading the record", stream=sys.stderr) as advance:
         reader.on_progress(lambda: advance(0))
         answer = by_period(reader, question, by)
         told = documents.tiers(reader, answer.start_s, answer.end_s)
-    document = documents.applications_by_period(answer, question, by, told, path)
+    inv.tell_behind(answer.end_s)
+    document = documents.applications_by_period(answer, question, by, told, reader.path)
     columns, rows = document.columns, document.rows
     is_for_people = inv.format in _FOR_PEOPLE
     if is_for_people:
@@ -202,7 +200,7 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
         )
         if answer.has_days and is_for_people:
             out.write("\nSome of it is known by days only, and stands where each day begins.\n")
-        shares.write_tiers(told, inv.format, out)
+        shares.write_tiers(inv, told, out)
 
 
 def _write(inv: Invocation, answer: "UsageReport", path: str, told: Sequence[str]) -> None:
@@ -218,7 +216,7 @@ def _write(inv: Invocation, answer: "UsageReport", path: str, told: Sequence[str
         if inv.format in _FOR_PEOPLE:
             columns, values = _columns_for_people(answer), _values_for_people(answer)
             render_columns(inv.format, columns, values, context=context, stream=out)
-            shares.write_tiers(told, inv.format, out)
+            shares.write_tiers(inv, told, out)
         else:
             envelope, columns, rows = documents.usage(answer, told, path)
             render(inv.format, columns, rows, envelope=inv.envelope(envelope), context=context, stream=out)
@@ -233,6 +231,8 @@ def _columns_for_people(answer: "UsageReport") -> list["Column"]:
 
     question = answer.question
     columns = _period_columns(question)
+    if question.by_host:
+        columns.append(Column("host", "Host"))
     if question.patterns:
         columns.append(Column("interface", "Interface"))
     columns += [
@@ -289,6 +289,7 @@ def _values_for_people(answer: "UsageReport") -> "dict[str, Sequence[Any]]":
     starts = [datetime.fromtimestamp(row.start_s, question.zone) for row in answer.rows]
     values: dict[str, Sequence[Any]] = {
         "period": [start.date().isoformat()[:letters] for start in starts] if letters else starts,
+        "host": [row.host for row in rows],
         "interface": [row.interface for row in rows],
         "rx": [usage.rx_bytes for usage in usages],
         "tx": [usage.tx_bytes for usage in usages],

@@ -19,23 +19,28 @@ DIMENSIONS = (
     "protocol",
     "family",
     "interface",
+    "host",
 )
 
 
-def write_tiers(told: Sequence[str], format_name: str, out: TextIO) -> None:
+def write_tiers(inv: "Invocation", told: Sequence[str], out: TextIO) -> None:
     """Say below a table how applications were told apart; other formats have it in their envelope, or have no place."""
-    if format_name != "table" or not told:
+    if inv.format != "table" or not told:
         return
     if told == ["interfaces"]:
         out.write("\nApplications are not told apart: totals of interfaces only (netusage doctor)\n")
     else:
-        out.write(f"\nApplications are told apart by: {', then '.join(told)}\n")
+        between = ", " if inv.is_of_several else ", then "
+        out.write(f"\nApplications are told apart by: {between.join(told)}\n")
 
 
-def write(inv: "Invocation", document: "Document", told: Sequence[str], zone: tzinfo) -> None:
-    """Write a report in the format that was asked for, with the tiers."""
+def write(
+    inv: "Invocation", document: "Document", told: Sequence[str], zone: tzinfo, *, left_out: str = ""
+) -> None:
+    """Write a report in the format that was asked for, with the tiers, and with a line on what was left out of it."""
     import os
 
+    from netusage.cli.output import note
     from netusage.render.context import detect
     from netusage.render.formats import render
 
@@ -44,4 +49,8 @@ def write(inv: "Invocation", document: "Document", told: Sequence[str], zone: tz
     with inv.output() as out:
         context = detect(out, os.environ, units=settings.units, bits=settings.bits, zone=zone)
         render(inv.format, columns, rows, envelope=inv.envelope(envelope), context=context, stream=out)
-        write_tiers(told, inv.format, out)
+        if left_out and inv.format == "table":
+            out.write(f"\n{left_out}\n")
+        write_tiers(inv, told, out)
+    if left_out and inv.format not in ("table", "json"):  # these have a place for it
+        note(left_out)

@@ -46,6 +46,7 @@ class InterfaceRecord(NamedTuple):
     last_seen_us: for a living one, the last reading.
     totals: everything that was recorded for it.
     living: it had not gone away when it was last looked at.
+    host: whose it is, where the record is one of several hosts; "" otherwise.
     """
 
     id: int
@@ -58,6 +59,7 @@ class InterfaceRecord(NamedTuple):
     last_seen_us: int
     totals: Counters
     living: bool
+    host: str = ""
 
 
 class Usage(NamedTuple):
@@ -128,7 +130,7 @@ class SpanRecord(NamedTuple):
 
 
 class GapRecord(NamedTuple):
-    """A declared gap, see `netusage.model.Gap`; `interface` is "" when it concerns all."""
+    """A declared gap, see `netusage.model.Gap`; `interface` is "" when it concerns all, `host` as `InterfaceRecord`."""
 
     start_us: int
     end_us: int
@@ -136,6 +138,7 @@ class GapRecord(NamedTuple):
     lossy: bool
     interface: str
     note: str
+    host: str = ""
 
 
 class WatchedRecord(NamedTuple):
@@ -243,13 +246,17 @@ class GapCount(NamedTuple):
 
 
 class VersionRecord(NamedTuple):
-    """An executable of an application: where it is (device and inode), and when it was seen, UTC microseconds."""
+    """An executable of an application: where it is (device and inode), and when it was seen, UTC microseconds.
+
+    host: on which host, as `InterfaceRecord`.
+    """
 
     who: Who
     device: int
     inode: int
     first_seen_us: int
     last_seen_us: int
+    host: str = ""
 
 
 class SeenRecord(NamedTuple):

@@ -30,10 +30,17 @@ def find(hosts: Sequence[HostRecord], name: str, path: str) -> HostRecord:
     raise NoDataError(f"no host {name!r} in the ledger {path}", hint=hint)
 
 
-def look_at(connection: sqlite3.Connection, host: HostRecord) -> None:
-    """From now on, the plain names of tables mean those of the host, in this connection alone."""
+def look_at(connection: sqlite3.Connection, host: HostRecord, tables: Sequence[str]) -> None:
+    """From now on, the plain names of tables mean those of the host, in this connection alone.
+
+    Args:
+        connection: a question whose first row was read goes on as it began.
+        host: which.
+        tables: `book_tables`.
+    """
     connection.execute("PRAGMA query_only = OFF")
-    for table in book_tables(connection):
+    for table in tables:
+        connection.execute(f"DROP VIEW IF EXISTS temp.{table}")
         # questions that read columns of chunks ask for them by rowid, which a view does not have by itself
         columns = "rowid AS rowid, *" if table in LARGE else "*"
         connection.execute(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import pairwise
 from operator import add
 from types import TracebackType
@@ -175,6 +175,11 @@ class LedgerReader:
             raise
 
     @property
+    def place(self) -> str:
+        """Where the record is, for people."""
+        return f"the ledger {self.path}"
+
+    @property
     def minutes_from_s(self) -> int:
         """From this quarter of an hour on, its minutes are kept as well."""
         return usage_queries.minutes_from(self.state)
@@ -195,8 +200,8 @@ class LedgerReader:
         known = [at for at in found if at is not None]
         return (min(known), max(known)) if known else None
 
-    def interfaces(self) -> list[InterfaceRecord]:
-        """Every interface that was ever seen, by name and kind."""
+    def interfaces(self, *, totals: bool = True) -> list[InterfaceRecord]:  # noqa: ARG002  # a ledger has them at hand
+        """Every interface that was ever seen, by name and kind; always with `totals`, as `reports.record.Record` says."""
         return [
             InterfaceRecord(
                 id=row[0],
@@ -292,31 +297,37 @@ class LedgerReader:
             for row in rows
         ]
 
-    def shares_by_period(self, edges: Sequence[int]) -> list[list[ShareRecord]]:
-        """What applications had between every two neighbouring edges, as `shares` tells it of one stretch.
+    def shares_by_period(
+        self, groups: Sequence[Sequence[int]], edges: Sequence[int], _fields: Collection[str] = ()
+    ) -> list[list[list[ShareRecord]]]:
+        """What applications had of groups of interfaces between every two neighbouring edges.
 
         Args:
+            groups: numbers of interfaces; none may be in two groups.
             edges: ascending UTC seconds, multiples of 900.
+            _fields: what is told apart, as `reports.record.Record` says; a ledger always tells all of it.
 
         Returns:
-            One list less than there are edges; in each, one record for every application, interface, scope, protocol
-            and family that had any row there, by their numbers in the ledger.
+            For each group, one list less than there are edges; in each, one record for every application, interface,
+            scope, protocol and family that had any row there, by their numbers in the ledger.
         """
-        applications = self.applications()
-        unnamed = Who("unnamed")
+        found: list[list[list[ShareRecord]]] = [[[] for _ in edges[1:]] for _ in groups]
         first, last = self._all(_FIRST_AND_LAST_SHARE)[0]
         if first is None:
-            return [[] for _ in edges[1:]]
-        periods = []
-        for since_s, until_s in pairwise(edges):
+            return found
+        applications = self.applications()
+        unnamed = Who("unnamed")
+        places = {number: g for g, ids in enumerate(groups) for number in ids}
+        for n, (since_s, until_s) in enumerate(pairwise(edges)):
             sums = self._sums_of_shares(max(since_s, first), min(until_s, last + 1))
-            records = []
             for (application, interface, scope, protocol, family), numbers in sorted(sums.items()):
+                g = places.get(interface)
+                if g is None:
+                    continue
                 who = applications.get(application, unnamed)
                 counters = Counters(*numbers[:4])
-                records.append(ShareRecord(who, interface, scope, protocol, family, counters, numbers[4]))
-            periods.append(records)
-        return periods
+                found[g][n].append(ShareRecord(who, interface, scope, protocol, family, counters, numbers[4]))
+        return found
 
     def share_rows(self, since_s: int) -> Iterator[tuple[int, ...]]:
         """Every row of what applications had that starts at or after a time (UTC seconds), by that time.
@@ -421,11 +432,26 @@ class LedgerReader:
         with self.reading() as connection:
             return host_views.records(connection)
 
+    def turn_to(self, host: HostRecord, tables: Sequence[str]) -> None:
+        """Answer out of another of the books from now on, as of the same moment; for `ledger.several`.
+
+        Args:
+            host: one of `hosts`.
+            tables: as `host_views.look_at`.
+        """
+        from netusage.ledger import host_views  # noqa: PLC0415  # as above
+
+        with self.reading() as connection:
+            host_views.look_at(connection, host, tables)
+        self.host = host.name
+        self.state = self._read_state(schema.VERSION)
+
     def _look_at(self, host: str, version: int) -> None:
         from netusage.ledger import host_views  # noqa: PLC0415  # as above
 
         known = host_views.records(self._connection) if version == schema.VERSION else []
-        host_views.look_at(self._connection, host_views.find(known, host, self.path))
+        found = host_views.find(known, host, self.path)
+        host_views.look_at(self._connection, found, host_views.book_tables(self._connection))
 
     def _read_state(self, version: int) -> LedgerState:
         rows = (

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from netusage.errors import NoDataError
 from netusage.ledger.answers import NO_USAGE, Usage
-from netusage.ledger.reader import LedgerReader
 from netusage.model import US
 from netusage.periods import PeriodKind
 from netusage.render.documents import tiers
 from netusage.reports.applications import Row, applications, whole_quarters
 from netusage.reports.coverage import Stretch, union
-from netusage.reports.plans import Answer, outlook, standing
+from netusage.reports.plans import Answer, of_machine, outlook, standing
 from netusage.reports.usage import Question, ReportKind, UsageReport, report
 from netusage.settings.schema import PlanSettings
+
+if TYPE_CHECKING:
+    from netusage.reports.record import Record
 
 _SHORTER_THAN_DAYS = (ReportKind.MINUTE, ReportKind.FIVE_MINUTES, ReportKind.HOUR)
 _LATE_S = 60  # what has not been committed yet is no gap
@@ -61,9 +64,11 @@ class Contents:
     heat: the same time by days, or by hours where the bars are shorter than days, when a panel shows them.
     applications: those that had any bytes, the busiest first; None when no panel shows them, or there are none.
     tiers: how applications were told apart.
-    unwatched: when nothing was read, between the beginning of the record and the present.
+    unwatched: when nothing was read, between the beginning of the record and the present; nothing of a record of
+        several hosts, some of which may have been watched.
     lossy: declared gaps that may have lost bytes.
     plan: how a data plan stands in its present cycle, when a panel shows one.
+    hosts: of how many the record is, 0 for a machine's own.
     """
 
     question: Question
@@ -76,6 +81,7 @@ class Contents:
     unwatched: list[Stretch]
     lossy: list[Stretch]
     plan: Answer | None = None
+    hosts: int = 0
 
 
 def usual_panels(kind: ReportKind) -> tuple[Panel, ...]:
@@ -86,9 +92,20 @@ def usual_panels(kind: ReportKind) -> tuple[Panel, ...]:
 
 
 def gather(
-    reader: LedgerReader, question: Question, panels: Collection[Panel], plan: PlanSettings | None = None
+    reader: Record,
+    question: Question,
+    panels: Collection[Panel],
+    plan: PlanSettings | None = None,
+    record_of: Callable[[PlanSettings], Record] | None = None,
 ) -> Contents:
-    """Ask for everything that some panels show; `plan` is the one whose panel is among them.
+    """Ask for everything that some panels show.
+
+    Args:
+        reader: the record.
+        question: periods and interfaces.
+        panels: which.
+        plan: the one whose panel is among them.
+        record_of: whom to ask about the plan; the record itself where nobody is named.
 
     Raises:
         UsageError: the question makes no sense.
@@ -110,6 +127,7 @@ def gather(
         if Panel.APPLICATIONS in panels
         else None
     )
+    hosts = len({one.host for one in reader.interfaces()} - {""})
     return Contents(
         question,
         interfaces,
@@ -118,9 +136,12 @@ def gather(
         _bars(report(reader, heat)) if Panel.HEATMAP in panels else None,
         rows,
         tiers(reader, answer.start_s, answer.end_s) if Panel.APPLICATIONS in panels else [],
-        _unwatched(reader, answer),
+        _unwatched(reader, answer) if hosts <= 1 else [],
         _lossy(reader, answer, interfaces),
-        _plan(reader, question, plan) if plan is not None and Panel.PLAN in panels else None,
+        _plan((record_of or of_machine(reader))(plan), question, plan)
+        if plan is not None and Panel.PLAN in panels
+        else None,
+        hosts,
     )
 
 
@@ -134,7 +155,7 @@ def _bars(answer: UsageReport) -> Bars:
     return Bars(answer.question.cut, edges, list(usages.values()), list(seconds.values()))
 
 
-def _applications(reader: LedgerReader, answer: UsageReport, *, is_all: bool) -> list[Row] | None:
+def _applications(reader: Record, answer: UsageReport, *, is_all: bool) -> list[Row] | None:
     """What applications had; None when nothing is recorded of them, unless that is all that is asked for."""
     question, quarters = answer.question, whole_quarters(answer.start_s, answer.end_s)
     try:
@@ -149,13 +170,13 @@ def _applications(reader: LedgerReader, answer: UsageReport, *, is_all: bool) ->
     return found or None
 
 
-def _plan(reader: LedgerReader, question: Question, plan: PlanSettings) -> Answer:
+def _plan(reader: Record, question: Question, plan: PlanSettings) -> Answer:
     zone, overrides = question.zone, question.overrides
     stands = standing(reader, plan, question.now_s, zone, overrides)
     return Answer(stands, outlook(reader, plan, stands, zone, overrides))
 
 
-def _unwatched(reader: LedgerReader, answer: UsageReport) -> list[Stretch]:
+def _unwatched(reader: Record, answer: UsageReport) -> list[Stretch]:
     """When nothing was read, declared or not."""
     now_s = answer.question.now_s
     watched = union((one.start_us // US, one.end_us // US) for one in reader.watched(0, (now_s + 1) * US))
@@ -168,7 +189,7 @@ def _unwatched(reader: LedgerReader, answer: UsageReport) -> list[Stretch]:
     return _inside(found, answer)
 
 
-def _lossy(reader: LedgerReader, answer: UsageReport, interfaces: list[str]) -> list[Stretch]:
+def _lossy(reader: Record, answer: UsageReport, interfaces: list[str]) -> list[Stretch]:
     """Gaps that may have lost bytes of what is shown; those of one interface are not all of the machine's."""
     concerned = {"", *interfaces}
     gaps = reader.gaps(answer.start_s * US, answer.end_s * US)

@@ -98,7 +98,8 @@ def _time(contents: Contents) -> str:
     else:
         said = f"{start:%Y-%m-%d} to {datetime.fromtimestamp(end_s - 1, question.zone):%Y-%m-%d}"
     zone = getattr(question.zone, "key", None) or start.tzname() or "local time"
-    return f"{said}, {zone}"
+    whole = f" · {contents.hosts:,} hosts together" if contents.hosts > 1 else ""
+    return f"{said}, {zone}{whole}"
 
 
 def _totals(contents: Contents, style: Style) -> str:

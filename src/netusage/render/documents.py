@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from netusage.ledger.alert_log import Entry
     from netusage.ledger.answers import VersionRecord
-    from netusage.ledger.reader import LedgerReader
     from netusage.model import Counters
     from netusage.periods import Period
-    from netusage.reports.applications import Account, Periods
+    from netusage.reports.applications import Account, Others, Periods
     from netusage.reports.applications import Row as ShareRow
     from netusage.reports.hosts import HostRow
     from netusage.reports.interfaces import InterfaceRow
+    from netusage.reports.record import Record
     from netusage.reports.summary import Summary
     from netusage.reports.usage import NamedPeak, Question, UsageReport
 
@@ -40,6 +40,7 @@ _USAGE = (
     "estimated_rx_bytes",
     "estimated_tx_bytes",
 )
+_HOST = Column("host", "Host")  # in records of several
 _EXPLAINED = {
     "applications": "each by name: netusage apps --by application",
     "the kernel itself": "ARP, ICMP, resets, and what sockets of the kernel send",
@@ -92,7 +93,7 @@ class About(NamedTuple):
         }
 
 
-def tiers(reader: LedgerReader, since_s: int, until_s: int) -> list[str]:
+def tiers(reader: Record, since_s: int, until_s: int) -> list[str]:
     """How applications were told apart in [since, until), UTC seconds; the present way last."""
     return [tier or "interfaces" for tier in reader.tiers(since_s * US, until_s * US)]
 
@@ -106,14 +107,16 @@ def usage(answer: UsageReport, told: Sequence[str], ledger: str) -> Document:
     columns = [
         Column("start", "Start", "time"),
         Column("end", "End", "time"),
+        *([_HOST] if question.by_host else []),
         Column("interface", "Interface"),
     ]
     columns += [Column(key, key, "int") for key in _USAGE]
     if question.peak:
-        keys = ("bytes_per_second", "at", "within_seconds", "interface")
+        keys = ["bytes_per_second", "at", "within_seconds", "interface"]
+        keys += ["host"] if answer.of_hosts else []
         columns += [Column(f"peak_{way}_{key}", key) for way in _WAYS for key in keys]
     if question.percentile is not None:
-        keys = ("", "_rx_bytes_per_second", "_tx_bytes_per_second", "_bucket_seconds")
+        keys = ["", "_rx_bytes_per_second", "_tx_bytes_per_second", "_bucket_seconds"]
         columns += [Column(f"percentile{key}", key) for key in keys]
     about = _of_periods(question, answer.start_s, answer.end_s, told, ledger)
     return Document(about, columns, _usage_rows(answer))
@@ -142,12 +145,15 @@ def _usage_rows(answer: UsageReport) -> Iterator[dict[str, Any]]:
         found: dict[str, Any] = {
             "start": time(row.start_s),
             "end": time(row.end_s),
+            **({"host": row.host} if question.by_host else {}),
             "interface": row.interface,
             **row.usage._asdict(),
         }
         if question.peak:
             for way, peak in zip(_WAYS, (row.rx_peak, row.tx_peak), strict=True):
                 found |= _peak(f"peak_{way}", peak, time)
+                if answer.of_hosts:
+                    found[f"peak_{way}_host"] = peak.host if peak else None
         if question.percentile is not None and row.percentile is not None:
             found["percentile"] = percent(question.percentile)
             found["percentile_rx_bytes_per_second"] = row.percentile.rx
@@ -200,10 +206,23 @@ def share_row(
     )
 
 
-def applications(rows: Iterable[ShareRow], about: About, shown: Iterable[str]) -> Document:
-    """What applications, users ... had; `shown` are the dimensions that a table has."""
+def applications(
+    rows: Iterable[ShareRow], about: About, shown: Iterable[str], others: Others | None = None
+) -> Document:
+    """What applications, users ... had.
+
+    Args:
+        rows: those that are told.
+        about: the question.
+        shown: the dimensions that a table has.
+        others: where there was a limit, the rows that it left out.
+    """
     found = (share_row(about.by, row.values, row.counters, row.share) for row in rows)
-    return Document(about.envelope(), share_columns(about.by, shown), found)
+    more: dict[str, Any] = {}
+    if others is not None:
+        both = others.counters.rx_bytes + others.counters.tx_bytes
+        more["others"] = {"count": others.number, **others.counters._asdict(), "both": both}
+    return Document(about.envelope(**more), share_columns(about.by, shown), found)
 
 
 def applications_by_period(
@@ -222,9 +241,11 @@ def applications_by_period(
     return Document(envelope, columns, rows)
 
 
-def versions(seen: Iterable[VersionRecord], zone: tzinfo, ledger: str) -> Document:
+def versions(seen: Sequence[VersionRecord], zone: tzinfo, ledger: str) -> Document:
     """The executables of applications: one that was replaced is another version of the same application."""
+    tells_hosts = any(one.host for one in seen)
     columns = [
+        *([_HOST] if tells_hosts else []),
         Column("application", "Application"),
         Column("path", "Path"),
         Column("device", "Device", "int", table=False),
@@ -234,6 +255,7 @@ def versions(seen: Iterable[VersionRecord], zone: tzinfo, ledger: str) -> Docume
     ]
     rows = (
         {
+            **({"host": one.host} if tells_hosts else {}),
             "application": one.who.name,
             "path": one.who.path,
             "device": one.device,
@@ -246,11 +268,13 @@ def versions(seen: Iterable[VersionRecord], zone: tzinfo, ledger: str) -> Docume
     return Document({"report": "versions", "timezone": str(zone), "ledger": ledger}, columns, rows)
 
 
-def reconciled(accounts: Iterable[Account], about: About) -> Document:
+def reconciled(accounts: Sequence[Account], about: About) -> Document:
     """The account of each interface; its line "interface" is what the others add up to."""
     from netusage.reports.applications import share_of  # noqa: PLC0415  # reports of usage do without
 
+    tells_hosts = any(account.host for account in accounts)
     columns = [
+        *([_HOST] if tells_hosts else []),
         Column("interface", "Interface"),
         Column("line", "Line"),
         Column("rx_bytes", "Received", "int"),
@@ -261,6 +285,7 @@ def reconciled(accounts: Iterable[Account], about: About) -> Document:
     ]
     rows = (
         {
+            **({"host": account.host} if tells_hosts else {}),
             "interface": account.interface,
             "line": line,
             **counters._asdict(),
@@ -330,9 +355,11 @@ def _iso(at_us: int | None, zone: tzinfo) -> str | None:
 # ---- Interfaces, and the summary --------------------------------------------------------------------------------
 
 
-def interfaces(rows: Iterable[InterfaceRow], zone: tzinfo, ledger: str) -> Document:
+def interfaces(rows: Sequence[InterfaceRow], zone: tzinfo, ledger: str) -> Document:
     """Every interface, and whether it is in the machine's total and why."""
+    tells_hosts = any(row.host for row in rows)
     columns = [
+        *([_HOST] if tells_hosts else []),
         Column("interface", "Interface"),
         Column("kind", "Kind"),
         Column("state", "State"),
@@ -347,6 +374,7 @@ def interfaces(rows: Iterable[InterfaceRow], zone: tzinfo, ledger: str) -> Docum
     ]
     found = (
         {
+            **({"host": row.host} if tells_hosts else {}),
             "interface": row.name,
             "kind": row.kind,
             "state": row.state,

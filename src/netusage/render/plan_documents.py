@@ -9,6 +9,7 @@ from itertools import accumulate
 from netusage.periods import PeriodKind, isoformat, periods
 from netusage.render.columns import Column
 from netusage.render.documents import Document
+from netusage.reports.plans import hosts_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ COLUMNS = [
     Column("plan", "Plan"),
     Column("start", "From", "date"),
     Column("end", "To", "date"),
+    Column("host_filter", "Hosts", table=False),
+    Column("label_filter", "Labels", table=False),
+    Column("host_count", "Number", "int", table=False),
+    Column("ledger", "Ledger", table=False),
     Column("direction", "Direction", table=False),
     Column("cap_bytes", "Cap", "bytes", spare=True),
     Column("rolled_over_bytes", "Rolled over", "bytes", table=False),
@@ -51,6 +56,7 @@ COLUMNS = [
     Column("exhausted_earliest", "Earliest", "time", table=False),
     Column("exhausted_latest", "Latest", "time", table=False),
 ]
+_OF_HOSTS = ("host_filter", "label_filter", "host_count")  # people see them where a plan is about hosts
 
 
 def plans(
@@ -64,7 +70,19 @@ def plans(
         "missing": [one._asdict() for one in missing],
         "ledger": ledger,
     }
-    return Document(envelope, COLUMNS, (_row(one, zone) for one in found))
+    columns = COLUMNS
+    if any(one.standing.host_count is not None for one in found):
+        columns = [one._replace(table=one.table or one.key in _OF_HOSTS) for one in COLUMNS]
+    return Document(envelope, columns, (_row(one, zone) for one in found))
+
+
+def hosts_of(stands: Standing) -> dict[str, Any]:
+    """Which hosts a plan is about: patterns, and how many they are, None for this machine alone."""
+    return {
+        "host_filter": list(stands.hosts),
+        "label_filter": list(stands.labels),
+        "host_count": stands.host_count,
+    }
 
 
 def _row(answer: Answer, zone: tzinfo) -> dict[str, Any]:
@@ -73,6 +91,8 @@ def _row(answer: Answer, zone: tzinfo) -> dict[str, Any]:
         "plan": stands.name,
         "start": isoformat(stands.start_s, zone),
         "end": isoformat(stands.end_s, zone),
+        **hosts_of(stands),
+        "ledger": stands.record,
         "direction": stands.direction,
         "cap_bytes": stands.cap_bytes,
         "rolled_over_bytes": stands.rolled_over_bytes,
@@ -95,6 +115,7 @@ def _row(answer: Answer, zone: tzinfo) -> dict[str, Any]:
         "thresholds": list(stands.thresholds),
         "reached": list(stands.reached),
         **_forecast(outlook, zone),
+        "days_are_split": stands.splits_days,
         "days": [
             {"start": isoformat(start_s, zone), "used_bytes": used} for start_s, used in used_by_day(stands)
         ],
@@ -149,6 +170,7 @@ def configured(found: Sequence[PlanSettings], origins: Mapping[str, str]) -> Doc
         Column("direction", "Direction"),
         Column("cycle", "Cycle"),
         Column("interfaces", "Interfaces"),
+        Column("hosts", "Hosts"),
         Column("origin", "Written in"),
     ]
     rows = (
@@ -159,6 +181,9 @@ def configured(found: Sequence[PlanSettings], origins: Mapping[str, str]) -> Doc
             "direction": one.direction,
             "cycle": cycle_words(one),
             "interfaces": " ".join(one.interfaces) or "total",
+            "hosts": hosts_words(one.hosts, one.labels) if one.is_of_hosts else "this machine",
+            "host_filter": list(one.hosts),
+            "label_filter": list(one.labels),
             "origin": origins[f"plan.{one.name}"],
         }
         for one in found

@@ -1,18 +1,20 @@
 """Whose bytes they were: by application, user, unit ..., and for each interface the account that adds up."""
 
-from collections.abc import Callable, Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError, UsageError
-from netusage.ledger.answers import ShareRecord
-from netusage.ledger.reader import LedgerReader
+from netusage.ledger.answers import InterfaceRecord, ShareRecord
 from netusage.model import QUARTER_S, ZERO, Counters, Who
 from netusage.periods import Period, refuse_reversed
 from netusage.reports import selection
 from netusage.reports.usage import DEFAULT_COUNTS, Question, ReportKind, asked_periods
 
 if TYPE_CHECKING:
-    from netusage.reports.selection import Overrides
+    from netusage.reports.record import Record
+    from netusage.reports.selection import Overrides, Series
 
 SCOPES = ("loopback", "LAN", "link-local and multicast", "internet")
 PROTOCOLS = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 47: "GRE", 50: "ESP", 58: "ICMPv6", 132: "SCTP"}
@@ -24,6 +26,7 @@ NOBODY = {
 }
 REST = "unattributed"
 TWICE = "delivered twice"
+AT_HOME = "kept at home"  # an application that its host does not name to the fleet
 # what the kernel sends by itself, by protocol
 _OF_THE_KERNEL = {0: "ARP and the like", 6: "beginnings and ends of TCP connections"}
 
@@ -40,6 +43,13 @@ class Row(NamedTuple):
     values: tuple[str, ...]
     counters: Counters
     share: float | None
+
+
+class Others(NamedTuple):
+    """Rows that are not told one by one: how many there are, and what they had together."""
+
+    number: int
+    counters: Counters
 
 
 class PeriodRow(NamedTuple):
@@ -67,6 +77,7 @@ class Periods(NamedTuple):
 class Account(NamedTuple):
     """The bytes of one interface: the lines add up to `total`, whatever they are.
 
+    host: whose it is, where the record is one of several hosts; "" otherwise.
     lines: what had them, and how many; the last one is the rest, or, where sockets were given more than the interface
         counted, what of it was delivered twice, as a negative number.
     """
@@ -74,11 +85,12 @@ class Account(NamedTuple):
     interface: str
     total: Counters
     lines: list[tuple[str, Counters]]
+    host: str = ""
 
 
 def name_of(who: Who) -> str:
     """What a person calls an application, or that which is none."""
-    return who.name if who.kind == "application" else NOBODY[who.kind]
+    return (who.name or AT_HOME) if who.kind == "application" else NOBODY[who.kind]
 
 
 def share_of(counters: Counters, total: Counters) -> float | None:
@@ -96,18 +108,21 @@ def _protocol(number: int) -> str:
     return PROTOCOLS.get(number, f"IP protocol {number}") if number else "other"
 
 
-DIMENSIONS: dict[str, Callable[[ShareRecord, dict[int, str]], str]] = {
-    "application": lambda row, _: _name(row),
-    "path": lambda row, _: row.who.path,
-    "user": lambda row, _: row.who.user,
-    "unit": lambda row, _: row.who.unit,
-    "container": lambda row, _: row.who.container,
-    "pod": lambda row, _: row.who.pod,
-    "scope": lambda row, _: SCOPES[row.scope] if row.scope < len(SCOPES) else str(row.scope),
-    "protocol": lambda row, _: _protocol(row.protocol),
-    "family": lambda row, _: f"IPv{row.family}" if row.family else "other",
-    "interface": lambda row, names: names[row.interface_id],
+# What a row is called in each dimension of its own; of which interface and host it is, is known beside it.
+WORDS: dict[str, Callable[[ShareRecord], str]] = {
+    "application": _name,
+    "path": lambda row: row.who.path,
+    "user": lambda row: row.who.user,
+    "unit": lambda row: row.who.unit,
+    "container": lambda row: row.who.container,
+    "pod": lambda row: row.who.pod,
+    "scope": lambda row: SCOPES[row.scope] if row.scope < len(SCOPES) else str(row.scope),
+    "protocol": lambda row: _protocol(row.protocol),
+    "family": lambda row: f"IPv{row.family}" if row.family else "other",
 }
+DIMENSIONS = (*WORDS, "interface", "host")
+# What a word is made of: fields of `Who`, and scope, protocol and family.
+_FIELDS = {one: (one,) for one in WORDS} | {"application": ("kind", "name", "protocol")}
 
 
 def whole_quarters(since_s: int, until_s: int) -> Period:
@@ -121,10 +136,10 @@ def whole_quarters(since_s: int, until_s: int) -> Period:
 
 
 def applications(
-    reader: LedgerReader,
+    reader: Record,
     period: Period,
     by: Sequence[str],
-    overrides: "Overrides",
+    overrides: Overrides,
     patterns: Sequence[str] = (),
 ) -> list[Row]:
     """What was used by whom, the most first; the rest is what no application is known of.
@@ -132,7 +147,7 @@ def applications(
     Args:
         reader: the ledger.
         period: whole quarters of an hour.
-        by: keys of `DIMENSIONS`.
+        by: of `DIMENSIONS`.
         overrides: what the configuration says of the machine's total.
         patterns: of interface names; none is the machine's total, or every interface where they are told apart.
 
@@ -143,13 +158,19 @@ def applications(
     return rows
 
 
-def by_period(reader: LedgerReader, question: Question, by: Sequence[str]) -> Periods:
+def busiest(rows: Sequence[Row], limit: int) -> tuple[Sequence[Row], Others]:
+    """The first `limit` rows of `applications`, and the others."""
+    others = rows[limit:]
+    return rows[:limit], Others(len(others), _sum(row.counters for row in others))
+
+
+def by_period(reader: Record, question: Question, by: Sequence[str]) -> Periods:
     """The same in every period, by period; for `top`, the busiest rows of all days, the busiest first.
 
     Args:
         reader: the ledger.
         question: periods and interfaces; what it says of rates is of no concern.
-        by: keys of `DIMENSIONS`.
+        by: of `DIMENSIONS`.
 
     Raises:
         NoDataError: nothing is recorded of applications then, or a pattern matches nothing.
@@ -179,70 +200,93 @@ def by_period(reader: LedgerReader, question: Question, by: Sequence[str]) -> Pe
 
 
 def _told_apart(
-    reader: LedgerReader,
+    reader: Record,
     edges: Sequence[int],
     by: Sequence[str],
-    overrides: "Overrides",
+    overrides: Overrides,
     patterns: Sequence[str],
 ) -> tuple[list[list[Row]], int]:
     """The rows of each period between two edges, and the longest stretch of which no more is known, in seconds."""
-    interfaces = reader.interfaces()
-    names = {one.id: one.name for one in interfaces}
-    apart = "interface" in by
-    if patterns or apart:
-        series = selection.by_name(interfaces, patterns or ("*",))
-    else:
-        series = [selection.machine(interfaces, overrides)]
-    if not apart:
-        series = [selection.Series(None, tuple(sorted({number for one in series for number in one.ids})))]
-    shares = reader.shares_by_period(edges)
-    if not any(shares):
+    interfaces = reader.interfaces(totals=False)
+    series = _series(interfaces, by, overrides, patterns)
+    groups = [one.ids for one in series]
+    shares = reader.shares_by_period(groups, edges, fields(by))
+    longest = max((record.seconds for own in shares for part in own for record in part), default=0)
+    if not longest and not _has_shares(reader, interfaces, edges):
         raise _nothing_recorded()
-    usage = reader.usage([one.ids for one in series], edges)
+    usage = reader.usage(groups, edges)
     found = []
-    for n, records in enumerate(shares):
+    for n in range(len(edges) - 1):
         rows: list[Row] = []
-        for one, counted in zip(series, usage, strict=True):
-            total = Counters(*counted[n][:4])
-            own = [row for row in records if row.interface_id in one.ids]
-            rows += _rows(own, total, by, names, one.name)
+        for one, own, counted in zip(series, shares, usage, strict=True):
+            rows += _rows(own[n], Counters(*counted[n][:4]), by, one)
         rows.sort(key=lambda row: (-_bytes(row.counters), row.values))
         found.append(rows)
-    return found, max(record.seconds for records in shares for record in records)
+    return found, longest
 
 
-def _rows(
-    records: Sequence[ShareRecord],
-    total: Counters,
-    by: Sequence[str],
-    names: dict[int, str],
-    interface: str | None,
-) -> list[Row]:
+def _series(
+    interfaces: Sequence[InterfaceRecord], by: Collection[str], overrides: Overrides, patterns: Sequence[str]
+) -> list[Series]:
+    """What is told apart by interface and host."""
+    by_host = "host" in by
+    if "interface" in by:
+        return selection.by_name(interfaces, patterns or ("*",), by_host=by_host)
+    if not patterns:
+        if by_host:
+            return selection.machines(interfaces, overrides)
+        return [selection.machine(interfaces, overrides)]
+    together: dict[str, list[int]] = {}
+    for one in selection.by_name(interfaces, patterns, by_host=by_host):
+        together.setdefault(one.host, []).extend(one.ids)
+    return [selection.Series(None, tuple(sorted(ids)), host) for host, ids in together.items()]
+
+
+def _has_shares(reader: Record, interfaces: Sequence[InterfaceRecord], edges: Sequence[int]) -> bool:
+    """Whether anything is recorded of applications between the first and the last edge, of any interface."""
+    ((records,),) = reader.shares_by_period([[one.id for one in interfaces]], [edges[0], edges[-1]])
+    return bool(records)
+
+
+def fields(by: Iterable[str]) -> frozenset[str]:
+    """What a record has to tell apart for these dimensions, see `Record.shares_by_period`."""
+    return frozenset(field for one in by for field in _FIELDS.get(one, ()))
+
+
+def _rows(records: Sequence[ShareRecord], total: Counters, by: Sequence[str], series: Series) -> list[Row]:
     """Rows that add up to a total, the rest among them."""
+    own = {"interface": series.name or "", "host": series.host}
     sums: dict[tuple[str, ...], Counters] = {}
     for record in records:
-        key = tuple(DIMENSIONS[one](record, names) for one in by)
+        key = tuple(_word(record, one, own) for one in by)
         sums[key] = sums.get(key, ZERO).plus(record.counters)
     rest = total.minus(_sum(record.counters for record in records))
     if not rest.is_zero:
-        known = {"application": REST, "interface": interface or ""}
+        known = own | {"application": REST}
         key = tuple(known.get(one, "") for one in by)
         sums[key] = sums.get(key, ZERO).plus(rest)
     return [Row(key, counters, share_of(counters, total)) for key, counters in sums.items()]
 
 
-def reconcile(reader: LedgerReader, period: Period, patterns: Sequence[str] = ()) -> list[Account]:
+def _word(record: ShareRecord, dimension: str, own: Mapping[str, str]) -> str:
+    return WORDS[dimension](record) if dimension in WORDS else own[dimension]
+
+
+def reconcile(reader: Record, period: Period, patterns: Sequence[str] = ()) -> list[Account]:
     """For each interface that counted anything: applications, the kernel, what was forwarded, and the rest of it.
 
     Raises:
         NoDataError: as `applications`.
     """
-    interfaces = reader.interfaces()
-    shares = _shares(reader, period)
+    interfaces, edges = reader.interfaces(totals=False), list(period)
+    series = selection.by_name(interfaces, patterns or ("*",), by_host=True)
+    groups = [one.ids for one in series]
+    shares = reader.shares_by_period(groups, edges, ("kind",))
+    if not any(own for (own,) in shares) and not _has_shares(reader, interfaces, edges):
+        raise _nothing_recorded()
     found = []
-    for one in selection.by_name(interfaces, patterns or ("*",)):
-        total = _usage(reader, one.ids, period)
-        own = [row for row in shares if row.interface_id in one.ids]
+    for one, (own,), (counted,) in zip(series, shares, reader.usage(groups, edges), strict=True):
+        total = Counters(*counted[:4])
         if total.is_zero and not own:
             continue
         lines = [
@@ -255,15 +299,8 @@ def reconcile(reader: LedgerReader, period: Period, patterns: Sequence[str] = ()
         twice = Counters(*(min(number, 0) for number in rest))
         if not twice.is_zero:
             lines.append((TWICE, twice))
-        found.append(Account(str(one.name), total, lines))
+        found.append(Account(str(one.name), total, lines, one.host))
     return found
-
-
-def _shares(reader: LedgerReader, period: Period) -> list[ShareRecord]:
-    shares = reader.shares(*period)
-    if not shares:
-        raise _nothing_recorded()
-    return shares
 
 
 def _nothing_recorded() -> NoDataError:
@@ -271,10 +308,6 @@ def _nothing_recorded() -> NoDataError:
         "nothing is recorded of applications in the time asked for",
         hint="what this machine can tell of them, and how to have more: netusage doctor",
     )
-
-
-def _usage(reader: LedgerReader, ids: Sequence[int], period: Period) -> Counters:
-    return Counters(*reader.usage([ids], list(period))[0][0][:4])
 
 
 def _sum(parts: Iterable[Counters]) -> Counters:

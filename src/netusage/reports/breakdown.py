@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from netusage.ledger.answers import SeenRecord, VersionRecord
-from netusage.ledger.reader import LedgerReader
-from netusage.model import QUARTER_S, US
+from netusage.model import QUARTER_S, US, Who
 from netusage.periods import Period
-from netusage.reports.applications import REST, TWICE, name_of
+from netusage.reports.applications import REST, TWICE, fields, name_of
 from netusage.reports.chosen import Choice, word_of
 from netusage.reports.coverage import length, union
-from netusage.reports.share_index import Key, ShareIndex
+from netusage.reports.selection import has_hosts
+from netusage.reports.shares import Key
 
 if TYPE_CHECKING:
+    from netusage.reports.record import Record
     from netusage.reports.selection import Overrides
+    from netusage.reports.shares import Shares
 
-SHOWN = ("application", "user", "unit", "container", "scope", "interface")
-_OF_KEYS = ("scope", "interface")  # the others are told by application and protocol
+_OF_SHARES = ("application", "user", "unit", "container", "scope")
+SHOWN = (*_OF_SHARES, "interface")
+SHOWN_OF_HOSTS = ("host", *SHOWN)
 Pair = tuple[int, int]  # received and sent bytes
 T = TypeVar("T")
 _BUSIEST = 5  # applications that are told
@@ -66,80 +69,102 @@ class Breakdown:
 
 
 def breakdown(
-    reader: LedgerReader,
-    index: ShareIndex,
+    reader: Record,
+    shares: Shares,
     period: Period,
     choice: Choice,
     overrides: Overrides,
     *,
     limit: int = 12,
 ) -> Breakdown:
-    """Tell them apart.
+    """Tell them apart, by host as well where the record is one of several hosts.
 
     Args:
-        reader: the ledger.
-        index: refreshed from it.
+        reader: the record.
+        shares: of that record.
         period: whole quarters of an hour.
         choice: what is looked at.
         overrides: what the configuration says of the machine's total.
         limit: at most so many of each dimension.
 
     Raises:
-        NoDataError: a pattern matches no interface.
+        NoDataError: a pattern matches no interface, or of a chosen host there is none.
     """
     interfaces = reader.interfaces()
-    names = {one.id: one.name for one in interfaces}
+    of_hosts = has_hosts(interfaces)
     ids = choice.series(interfaces, overrides).ids
-    everybody = index.sums(*period, Choice(choice.interfaces).wanted(index, ids))
-    wanted = choice.wanted(index, ids)
-    sums = {key: pair for key, pair in everybody.items() if wanted(key)} if choice.has_shares else everybody
-    rests: dict[int, Pair] = {}
+    # many hosts have too many interfaces to tell them apart together with everything else
+    told = shares.of(ids, fields(_OF_SHARES) | choice.fields, apart=not of_hosts)
+    everybody, chosen = _chosen(told, ids, period, choice)
+    counted: dict[int, Pair] = {}
     if not choice.has_shares or choice.has_rest:
-        rests = _rests(reader, ids, period, everybody)
-    rx_total, tx_total = map(sum, zip((0, 0), *sums.values(), *rests.values(), strict=True))
+        usage = reader.usage([[number] for number in ids], list(period), packets=False)
+        counted = {number: (one.rx_bytes, one.tx_bytes) for number, (one,) in zip(ids, usage, strict=True)}
+    places = counted
+    if choice.has_shares:
+        apart = everybody, chosen
+        if of_hosts:
+            apart = _chosen(shares.of(ids, choice.fields, apart=True), ids, period, choice)
+        places = _places(counted, *apart)
+    rest = _less(_sum(counted.values()), _sum(everybody.values())) if counted else (0, 0)
+    rx_total, tx_total = _sum((*chosen.values(), rest))
+    words = {dimension: _words(told, dimension, chosen, rest) for dimension in _OF_SHARES}
+    words["interface"] = _added((one.name, places[one.id]) for one in interfaces if one.id in places)
+    if of_hosts:
+        words["host"] = _added((one.host, places[one.id]) for one in interfaces if one.id in places)
     by, others = {}, {}
-    for dimension in SHOWN:
-        parts = _parts(index, dimension, sums, rests, names)
-        by[dimension], others[dimension] = _most(parts, rx_total + tx_total, limit)
+    for dimension in SHOWN_OF_HOSTS if of_hosts else SHOWN:
+        by[dimension], others[dimension] = _most(words[dimension], rx_total + tx_total, limit)
     return Breakdown(period, rx_total, tx_total, by, others)
 
 
-def _rests(
-    reader: LedgerReader, ids: Sequence[int], period: Period, sums: dict[Key, Pair]
-) -> dict[int, Pair]:
-    """By interface, what no application is known of."""
-    usage = reader.usage([[number] for number in ids], list(period), packets=False)
-    found = {number: (one.rx_bytes, one.tx_bytes) for number, (one,) in zip(ids, usage, strict=True)}
-    for key, (rx, tx) in sums.items():
-        before = found[key.interface]
-        found[key.interface] = (before[0] - rx, before[1] - tx)
+def _chosen(
+    told: Shares, ids: tuple[int, ...], period: Period, choice: Choice
+) -> tuple[dict[Key, Pair], dict[Key, Pair]]:
+    """What everybody had on these interfaces, and of it what is looked at."""
+    everybody = told.sums(*period, Choice().wanted(told, ids))
+    if not choice.has_shares:
+        return everybody, everybody
+    wanted = choice.wanted(told, ids)
+    return everybody, {key: pair for key, pair in everybody.items() if wanted(key)}
+
+
+def _places(counted: dict[int, Pair], everybody: dict[Key, Pair], chosen: dict[Key, Pair]) -> dict[int, Pair]:
+    """By interface, what is looked at, and what no application is known of where interfaces were counted."""
+    pairs = [*counted.items(), *((key.interface, pair) for key, pair in chosen.items())]
+    if counted:
+        pairs += [(key.interface, (-rx, -tx)) for key, (rx, tx) in everybody.items()]
+    return _added(pairs)
+
+
+def _words(told: Shares, dimension: str, chosen: dict[Key, Pair], rest: Pair) -> dict[str, Pair]:
+    """What there is of each word of a dimension."""
+    words: dict[tuple[int, ...], str] = {}
+    pairs = []
+    for key, pair in chosen.items():
+        short = (key.scope,) if dimension == "scope" else (key.application, key.protocol)
+        word = words.get(short)
+        if word is None:
+            word = words[short] = word_of(told, key, dimension)
+        pairs.append((word, pair))
+    found = _added([*pairs, (REST, rest)])
+    if dimension in ("user", "unit", "container"):
+        found.pop("", None)
+        found.pop(REST)
+    elif sum(found[REST]) < 0:
+        found[TWICE] = found.pop(REST)
     return found
 
 
-def _parts(
-    index: ShareIndex,
-    dimension: str,
-    sums: dict[Key, Pair],
-    rests: dict[int, Pair],
-    names: dict[int, str],
-) -> dict[str, Pair]:
-    """What there is of each word."""
-    words: dict[tuple[int, ...], str] = {}
-    pairs = []
-    for key, pair in sums.items():
-        short = (key.scope, key.interface) if dimension in _OF_KEYS else (key.application, key.protocol)
-        word = words.get(short)
-        if word is None:
-            word = words[short] = word_of(index, key, dimension, names)
-        pairs.append((word, pair))
-    pairs += [(names[number] if dimension == "interface" else REST, pair) for number, pair in rests.items()]
-    found = _added(pairs)
-    if dimension in ("user", "unit", "container"):
-        found.pop("", None)
-        found.pop(REST, None)
-    if sum(found.get(REST, (0, 0))) < 0:
-        found[TWICE] = found.pop(REST)
-    return {word: pair for word, pair in found.items() if any(pair)}
+def _sum(pairs: Iterable[Pair]) -> Pair:
+    rx, tx = 0, 0
+    for one_rx, one_tx in pairs:
+        rx, tx = rx + one_rx, tx + one_tx
+    return rx, tx
+
+
+def _less(one: Pair, other: Pair) -> Pair:
+    return one[0] - other[0], one[1] - other[1]
 
 
 def _added(pairs: Iterable[tuple[T, Pair]]) -> dict[T, Pair]:
@@ -152,7 +177,11 @@ def _added(pairs: Iterable[tuple[T, Pair]]) -> dict[T, Pair]:
 
 
 def _most(parts: dict[str, Pair], total: int, limit: int) -> tuple[list[Part], Others]:
-    found = [Part(word, rx, tx, (rx + tx) / total if total else None) for word, (rx, tx) in parts.items()]
+    found = [
+        Part(word, rx, tx, (rx + tx) / total if total else None)
+        for word, (rx, tx) in parts.items()
+        if rx or tx
+    ]
     found.sort(key=lambda part: (-part.both, part.value))
     rest = sum(part.both for part in found[limit:])
     return found[:limit], Others(max(len(found) - limit, 0), rest, rest / total if total else None)
@@ -182,20 +211,21 @@ class Known(NamedTuple):
     versions: int
 
 
-def known(reader: LedgerReader, index: ShareIndex) -> list[Known]:
+def known(reader: Record, shares: Shares) -> list[Known]:
     """Every application that was ever seen, with its bytes of all time on all interfaces, the busiest first."""
-    sums = _added((key.application, pair) for key, pair in index.sums(0, 1 << 62).items())
+    told = shares.of([one.id for one in reader.interfaces()], ("kind", "name"))
+    of_numbers = _added((key.application, pair) for key, pair in told.sums(0, 1 << 62).items())
+    sums = _added((_known_as(told.who(number)), pair) for number, pair in of_numbers.items())
     together: dict[tuple[str, str], list[SeenRecord]] = {}
     for one in reader.seen():
-        together.setdefault((one.who.kind, _name(one)), []).append(one)
+        together.setdefault(_known_as(one.who), []).append(one)
     found = [
         Known(
             name,
             kind,
             min(one.first_seen_us for one in own),
             max(one.last_seen_us for one in own),
-            sum(sums.get(one.id, (0, 0))[0] for one in own),
-            sum(sums.get(one.id, (0, 0))[1] for one in own),
+            *sums.get((kind, name), (0, 0)),
             _all(one.who.path for one in own),
             _all(one.who.user for one in own),
             _all(one.who.unit for one in own),
@@ -207,8 +237,9 @@ def known(reader: LedgerReader, index: ShareIndex) -> list[Known]:
     return sorted(found, key=lambda one: (-one.rx_bytes - one.tx_bytes, one.name))
 
 
-def _name(one: SeenRecord) -> str:
-    return f"kernel: {one.who.name}" if one.who.kind == "kernel" and one.who.name else name_of(one.who)
+def _known_as(who: Who) -> tuple[str, str]:
+    """The kind of an application, and its name."""
+    return who.kind, f"kernel: {who.name}" if who.kind == "kernel" and who.name else name_of(who)
 
 
 def _all(words: Iterable[str]) -> tuple[str, ...]:
@@ -246,10 +277,10 @@ class Away:
     gap_us: int
 
 
-def away(reader: LedgerReader, index: ShareIndex, since_s: int, now_s: int, overrides: Overrides) -> Away:
+def away(reader: Record, shares: Shares, since_s: int, now_s: int, overrides: Overrides) -> Away:
     """Answer it, in whole quarters of an hour."""
     period = Period(since_s // QUARTER_S * QUARTER_S, -(-(now_s + 1) // QUARTER_S) * QUARTER_S)
-    found = breakdown(reader, index, period, Choice(), overrides, limit=_BUSIEST + 1)
+    found = breakdown(reader, shares, period, Choice(), overrides, limit=_BUSIEST + 1)
     low, high = since_s * US, (now_s + 1) * US
     gaps = reader.gaps(low, high)
     return Away(
@@ -264,7 +295,7 @@ def away(reader: LedgerReader, index: ShareIndex, since_s: int, now_s: int, over
     )
 
 
-def _new(reader: LedgerReader, since_us: int) -> list[New]:
+def _new(reader: Record, since_us: int) -> list[New]:
     """First sights and new executables since a moment; nothing is new in the first day of applications."""
     seen = [one for one in reader.seen() if one.who.kind == "application"]
     if not seen:
@@ -283,13 +314,13 @@ def _new(reader: LedgerReader, since_us: int) -> list[New]:
 
 def _new_versions(versions: Sequence[VersionRecord], after_us: int, names: set[str]) -> list[New]:
     """Executables that took another's place; an application that is new itself is told once."""
-    places: dict[tuple[str, str], dict[tuple[int, int], int]] = {}
+    places: dict[tuple[str, str, str], dict[tuple[int, int], int]] = {}
     for one in versions:
-        own = places.setdefault((one.who.name, one.who.path), {})
+        own = places.setdefault((one.host, one.who.name, one.who.path), {})
         inode = (one.device, one.inode)
         own[inode] = min(own.get(inode, one.first_seen_us), one.first_seen_us)
     return [
         New(name, path, True, max(own.values()))
-        for (name, path), own in places.items()
+        for (_, name, path), own in places.items()
         if len(own) > 1 and max(own.values()) >= after_us and name not in names
     ]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from netusage.errors import UsageError
+from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import InterfaceRecord, ShareRecord
 from netusage.model import ZERO
 from netusage.reports import selection
-from netusage.reports.applications import DIMENSIONS, REST
+from netusage.reports.applications import REST, WORDS, fields
 from netusage.reports.selection import Series
-from netusage.reports.share_index import Key, ShareIndex
+from netusage.reports.shares import Key
 
 if TYPE_CHECKING:
     from netusage.reports.selection import Overrides
+    from netusage.reports.shares import Shares
 
 
 CHOSEN_BY = ("application", "path", "user", "unit", "container", "pod", "scope")
@@ -28,10 +29,12 @@ class Choice:
     interfaces: shell patterns of names, taken together; none is the machine's total.
     values: by dimension (one of `CHOSEN_BY`), the words of which one has to be that of a row;
         of "application", `applications.REST` is what no application is known of.
+    hosts: names, where the record is one of several hosts; none is all of them.
     """
 
     interfaces: tuple[str, ...] = ()
     values: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    hosts: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Check it.
@@ -53,29 +56,53 @@ class Choice:
         """Whether what no application is known of is chosen."""
         return set(self.values) == {"application"} and REST in self.values["application"]
 
-    def series(self, interfaces: list[InterfaceRecord], overrides: Overrides) -> Series:
+    @property
+    def fields(self) -> frozenset[str]:
+        """What has to be told apart to choose, see `Record.shares_by_period`."""
+        return fields(self.values)
+
+    def is_of(self, host: str) -> bool:
+        """Whether something of this host is looked at."""
+        return not self.hosts or host in self.hosts
+
+    def of_hosts(self, interfaces: Sequence[InterfaceRecord]) -> Sequence[InterfaceRecord]:
+        """The interfaces of the hosts that are looked at.
+
+        Raises:
+            NoDataError: of one of them there is none.
+        """
+        missing = sorted(self.hosts - {one.host for one in interfaces})
+        if missing:
+            raise NoDataError(
+                f"no host {missing[0]!r} has been recorded", hint="choose another, or all hosts"
+            )
+        return [one for one in interfaces if self.is_of(one.host)]
+
+    def series(self, interfaces: Sequence[InterfaceRecord], overrides: Overrides) -> Series:
         """The interfaces that are looked at, as one.
 
         Raises:
-            NoDataError: a pattern matches nothing.
+            NoDataError: a pattern matches nothing, or a host has none.
         """
+        own = self.of_hosts(interfaces)
         if not self.interfaces:
-            return selection.machine(interfaces, overrides)
-        found = selection.by_name(interfaces, self.interfaces)
+            return selection.machine(own, overrides)
+        found = selection.by_name(own, self.interfaces)
         return Series(None, tuple(sorted(number for one in found for number in one.ids)))
 
-    def wanted(self, index: ShareIndex, ids: tuple[int, ...]) -> Callable[[Key], bool]:
-        """Whether a key of the index is among what is looked at, on interfaces of these numbers."""
+    def wanted(self, shares: Shares, ids: tuple[int, ...]) -> Callable[[Key], bool]:
+        """Whether a key is among what is looked at, on interfaces of these numbers."""
         of_interfaces = frozenset(ids)
         if not self.values:
             return lambda key: key.interface in of_interfaces
         return lambda key: (
             key.interface in of_interfaces
-            and all(word_of(index, key, name) in words for name, words in self.values.items())
+            and all(word_of(shares, key, name) in words for name, words in self.values.items())
         )
 
 
-def word_of(index: ShareIndex, key: Key, dimension: str, names: Mapping[int, str] | None = None) -> str:
-    """What a report calls a key of the index in one dimension; `names` of interfaces by number."""
-    row = ShareRecord(index.who(key.application), key.interface, key.scope, key.protocol, 0, ZERO)
-    return DIMENSIONS[dimension](row, dict(names or {}))
+def word_of(shares: Shares, key: Key, dimension: str) -> str:
+    """What a report calls a key in one dimension that is no place."""
+    return WORDS[dimension](
+        ShareRecord(shares.who(key.application), key.interface, key.scope, key.protocol, 0, ZERO)
+    )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from netusage.ledger.answers import GapRecord
-from netusage.ledger.reader import LedgerReader
 from netusage.model import US
 from netusage.periods import Period
 from netusage.records import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from netusage.reports.record import Record
 
 Stretch = tuple[int, int]
 
@@ -43,7 +46,7 @@ class Coverage(NamedTuple):
         return self.watched_us / whole if whole else None
 
 
-def coverage(reader: LedgerReader, periods: Sequence[Period], now_us: int) -> list[Coverage]:
+def coverage(reader: Record, periods: Sequence[Period], now_us: int) -> list[Coverage]:
     """The coverage of some ascending periods up to the present, UTC microseconds."""
     if not periods:
         return []

@@ -5,13 +5,17 @@ out, the highest of the rest is the 95th percentile. Where only quarters of an h
 those. Time without traffic counts as zero, time before the record and after the present not at all.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from __future__ import annotations
 
-from netusage.ledger.reader import LedgerReader
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
 from netusage.model import QUARTER_S
 from netusage.periods import Period
 from netusage.reports.ranks import nearest_rank
+
+if TYPE_CHECKING:
+    from netusage.reports.record import Record
 
 FIVE_MINUTES_S = 300
 
@@ -29,7 +33,7 @@ class Percentile(NamedTuple):
 
 
 def percentiles(
-    reader: LedgerReader,
+    reader: Record,
     groups: Sequence[Sequence[int]],
     periods: Sequence[Period],
     thousandths: int,

@@ -7,23 +7,23 @@ changed from its first day on.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError, UsageError
-from netusage.ledger.reader import LedgerReader
 from netusage.model import QUARTER_S
 from netusage.periods import Period, PeriodKind, periods
 from netusage.periods.grid import clock_of_day, first_instant
 from netusage.reports import forecast
-from netusage.reports.plan_accounts import Account, accounts
+from netusage.reports.plan_accounts import Account, accounts, members, splits_days
 from netusage.settings.convert import nearest
 from netusage.settings.schema import PlanSettings, weekday_number
 
 if TYPE_CHECKING:
     from netusage.reports.forecast import Step
+    from netusage.reports.record import Record
     from netusage.reports.selection import Overrides
 
 _DAY_S = 86_400
@@ -33,6 +33,9 @@ class Standing(NamedTuple):
     """How a plan stands in one cycle; UTC seconds, bytes in the plan's direction.
 
     name: the plan's.
+    record: where it is from, as `Record.path`.
+    hosts, labels: shell patterns of those whose hosts count; of one that names none, every host of the record.
+    host_count: how many hosts those are, of whom anything is recorded that counts; None for one machine's own record.
     direction: both, rx or tx.
     start_s, end_s: the cycle.
     now_s: when it was asked.
@@ -44,9 +47,14 @@ class Standing(NamedTuple):
     thresholds: percentages that are worth telling.
     days_left: days of the cycle that are not over, today included.
     days: an account of each local day.
+    splits_days: what is left out of single days is split, see `plan_accounts.splits_days`; their sum is exact.
     """
 
     name: str
+    record: str
+    hosts: tuple[str, ...]
+    labels: tuple[str, ...]
+    host_count: int | None
     direction: str
     start_s: int
     end_s: int
@@ -64,6 +72,7 @@ class Standing(NamedTuple):
     thresholds: tuple[int, ...]
     days_left: int
     days: tuple[Account, ...]
+    splits_days: bool
 
     @property
     def used_bytes(self) -> int:
@@ -188,12 +197,12 @@ def _cycles(plan: PlanSettings, begun_s: int, now_s: int, zone: tzinfo) -> list[
 
 
 def standing(
-    reader: LedgerReader, plan: PlanSettings, now_s: int, zone: tzinfo, overrides: Overrides, *, back: int = 0
+    reader: Record, plan: PlanSettings, now_s: int, zone: tzinfo, overrides: Overrides, *, back: int = 0
 ) -> Standing:
     """How a plan stands in the present cycle, or so many cycles back.
 
     Args:
-        reader: the ledger.
+        reader: the record; where the plan is about hosts, that of those and of no others.
         plan: as configured.
         now_s: the present, UTC seconds.
         zone: on whose clock cycles begin and hours are free.
@@ -207,7 +216,7 @@ def standing(
 
 
 def standings(
-    reader: LedgerReader,
+    reader: Record,
     plan: PlanSettings,
     now_s: int,
     zone: tzinfo,
@@ -224,7 +233,7 @@ def standings(
     extent = reader.extent()
     if extent is None:
         hint = "let the recorder run for a minute; see it with: netusage"
-        raise NoDataError(f"nothing has been recorded in the ledger {reader.path} yet", hint=hint)
+        raise NoDataError(f"nothing has been recorded in {reader.place} yet", hint=hint)
     cycles = _cycles(plan, extent[0], now_s, zone)
     if back >= len(cycles):
         raise NoDataError(
@@ -236,20 +245,29 @@ def standings(
     asked = cycles[0 if plan.roll_over else since : until]
     own = _by_cycle(reader, plan, asked, zone, overrides)
     rolled_over = _rolled_over(plan, [sum(day.used for day in days) + added for days, added in own])
+    own_interfaces = members(reader.interfaces(), plan, overrides)
+    hosts = {one.host for one in own_interfaces}
+    source = _Source(
+        reader.path,
+        None if hosts == {""} else len(hosts),
+        extent[0],
+        splits_days(reader, plan, len(own_interfaces), [edge_s for cycle in asked for edge_s in cycle]),
+    )
     found = [
-        _standing(plan, cycle, days, added=added, rolled_over=more, begun_s=extent[0], now_s=now_s, zone=zone)
+        _standing(plan, source, cycle, days, added=added, rolled_over=more, now_s=now_s, zone=zone)
         for cycle, (days, added), more in zip(asked, own, rolled_over, strict=True)
     ]
     return found[: -count - 1 : -1]
 
 
 def _by_cycle(
-    reader: LedgerReader, plan: PlanSettings, cycles: Sequence[Period], zone: tzinfo, overrides: Overrides
+    reader: Record, plan: PlanSettings, cycles: Sequence[Period], zone: tzinfo, overrides: Overrides
 ) -> list[tuple[list[Account], int]]:
     """For each of some consecutive cycles its days, and what had been used of it before it was recorded."""
     days = periods(PeriodKind.DAY, cycles[0].start_s, cycles[-1].end_s, zone)
     edges = [day.start_s for day in days] + [days[-1].end_s]
-    of_days = accounts(reader, plan, edges, zone, overrides)
+    exact_at = [cycle.start_s for cycle in cycles] + [edges[-1]]
+    of_days = accounts(reader, plan, edges, zone, overrides, exact_at=exact_at)
     added_s = _midnight(date.fromisoformat(plan.already_used_at), zone) if plan.already_used_at else -1
     return [
         (
@@ -274,14 +292,23 @@ def _rolled_over(plan: PlanSettings, used: Sequence[int]) -> list[int]:
     return found
 
 
+class _Source(NamedTuple):
+    """Where a standing is from: the record's path, of how many hosts, when it began, and whether days are split."""
+
+    path: str
+    host_count: int | None
+    begun_s: int
+    splits_days: bool
+
+
 def _standing(
     plan: PlanSettings,
+    source: _Source,
     cycle: Period,
     days: Sequence[Account],
     *,
     added: int,
     rolled_over: int,
-    begun_s: int,
     now_s: int,
     zone: tzinfo,
 ) -> Standing:
@@ -289,10 +316,14 @@ def _standing(
     counted, free, lan, zero_rated, estimated, unknown = sums
     return Standing(
         plan.name,
+        source.path,
+        plan.hosts,
+        plan.labels,
+        source.host_count,
         plan.direction,
         *cycle,
         now_s=now_s,
-        record_s=max(begun_s, cycle.start_s),
+        record_s=max(source.begun_s, cycle.start_s),
         cap_bytes=plan.cap_bytes,
         rolled_over_bytes=rolled_over,
         counted_bytes=counted,
@@ -305,6 +336,7 @@ def _standing(
         thresholds=plan.thresholds,
         days_left=len(periods(PeriodKind.DAY, now_s, cycle.end_s, zone)),
         days=tuple(days),
+        splits_days=source.splits_days,
     )
 
 
@@ -312,7 +344,7 @@ def _standing(
 
 
 def outlook(
-    reader: LedgerReader, plan: PlanSettings, stands: Standing, zone: tzinfo, overrides: Overrides
+    reader: Record, plan: PlanSettings, stands: Standing, zone: tzinfo, overrides: Overrides
 ) -> Outlook | None:
     """What the present cycle is going to have been; None when it is over.
 
@@ -347,7 +379,7 @@ def outlook(
 
 
 def _history(
-    reader: LedgerReader, plan: PlanSettings, stands: Standing, zone: tzinfo, overrides: Overrides
+    reader: Record, plan: PlanSettings, stands: Standing, zone: tzinfo, overrides: Overrides
 ) -> list[forecast.Hour]:
     """What counted, by hours: of the last four weeks, or of the present cycle where that is all that will be asked."""
     extent = reader.extent()
@@ -360,7 +392,7 @@ def _history(
     edges = [hour.start_s for hour in hours] + [hours[-1].end_s]
     found = [
         forecast.Hour(max(one.start_s, since_s), min(one.end_s, stands.now_s), one.used)
-        for one in accounts(reader, plan, edges, zone, overrides)
+        for one in accounts(reader, plan, edges, zone, overrides, roughly=True)
     ]
     return [hour for hour in found if hour.end_s > hour.start_s]
 
@@ -373,9 +405,7 @@ def _crossing(now_s: int, used: int, path: Sequence[tuple[int, int]], limit: int
     return None
 
 
-def _passed(
-    reader: LedgerReader, plan: PlanSettings, stands: Standing, zone: tzinfo, overrides: Overrides
-) -> int:
+def _passed(reader: Record, plan: PlanSettings, stands: Standing, zone: tzinfo, overrides: Overrides) -> int:
     """The beginning of the hour in which the plan was used up."""
     used = stands.already_used_bytes
     if used >= stands.limit_bytes:
@@ -386,7 +416,7 @@ def _passed(
         used += day.used
     hours = periods(PeriodKind.HOUR, day.start_s, day.end_s, zone)
     edges = [hour.start_s for hour in hours] + [hours[-1].end_s]
-    for hour in accounts(reader, plan, edges, zone, overrides):
+    for hour in accounts(reader, plan, edges, zone, overrides, roughly=True):
         used += hour.used
         if used >= stands.limit_bytes:
             return hour.start_s
@@ -413,6 +443,35 @@ def chosen(plans: Sequence[PlanSettings], names: Sequence[str] = ()) -> list[Pla
     return [known[name] for name in dict.fromkeys(names)] if names else list(plans)
 
 
+def hosts_words(hosts: Sequence[str], labels: Sequence[str]) -> str:
+    """Which hosts are meant, for people, as in "web* with site=berlin"."""
+    named = " ".join(hosts) or "all"
+    return f"{named} with {' and '.join(labels)}" if labels else named
+
+
+def refuse_hosts(plan: PlanSettings) -> None:
+    """Refuse a plan that is about hosts of the fleet, where only this machine's record is at hand.
+
+    Raises:
+        NoDataError: so it is.
+    """
+    if plan.is_of_hosts:
+        raise NoDataError(
+            f"plan {plan.name!r} is about hosts of the fleet ({hosts_words(plan.hosts, plan.labels)})",
+            hint="ask it with: netusage plan show",
+        )
+
+
+def of_machine(reader: Record) -> Callable[[PlanSettings], Record]:
+    """Whom to ask about plans, for `answers`, where only one machine's record is at hand."""
+
+    def record_of(plan: PlanSettings) -> Record:
+        refuse_hosts(plan)
+        return reader
+
+    return record_of
+
+
 class Answer(NamedTuple):
     """A plan in one cycle; the outlook is None where the cycle is over, or nobody asked for it."""
 
@@ -428,7 +487,7 @@ class Missing(NamedTuple):
 
 
 def answers(
-    reader: LedgerReader,
+    record_of: Callable[[PlanSettings], Record],
     plans: Sequence[PlanSettings],
     now_s: int,
     zone: tzinfo,
@@ -440,6 +499,7 @@ def answers(
 ) -> tuple[list[Answer], list[Missing]]:
     """Each plan in that cycle and in those before it, as `standings`; those without data are told apart.
 
+    record_of: whom to ask about a plan; may raise NoDataError.
     ahead: with the outlook, which takes longer than all else.
 
     Raises:
@@ -448,6 +508,7 @@ def answers(
     found, missing = [], []
     for plan in plans:
         try:
+            reader = record_of(plan)
             found += [
                 Answer(stands, outlook(reader, plan, stands, zone, overrides) if ahead else None)
                 for stands in standings(reader, plan, now_s, zone, overrides, back=back, count=count)

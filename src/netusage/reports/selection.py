@@ -1,4 +1,4 @@
-"""Which interfaces a report is about: the machine's total, or those that match a pattern, by name."""
+"""Which interfaces a report is about: the machine's total, or those that match a pattern; by name, and by host."""
 
 from __future__ import annotations
 
@@ -39,11 +39,13 @@ class Series(NamedTuple):
     """What one line of a report adds up.
 
     name: an interface's name, None for the machine's total.
-    ids: the ledger's numbers of the interfaces; one name may have had several kinds.
+    ids: the record's numbers of the interfaces; one name may have had several kinds.
+    host: whose, where hosts are told apart; "" otherwise.
     """
 
     name: str | None
     ids: tuple[int, ...]
+    host: str = ""
 
 
 class Part(NamedTuple):
@@ -62,27 +64,52 @@ def part(interface: InterfaceRecord, overrides: Overrides) -> Part:
     return Part(interface.counted, interface.reason)
 
 
+def has_hosts(interfaces: Iterable[InterfaceRecord]) -> bool:
+    """Whether the record is one of several hosts."""
+    return any(one.host for one in interfaces)
+
+
 def machine(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> Series:
     """The machine's total."""
     return Series(None, tuple(i.id for i in interfaces if part(i, overrides).counted))
 
 
-def by_name(interfaces: Iterable[InterfaceRecord], patterns: Sequence[str]) -> list[Series]:
+def machines(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> list[Series]:
+    """The machine's total of each host, by host; of one that counts nothing as well."""
+    ids: dict[str, list[int]] = {}
+    for interface in interfaces:
+        own = ids.setdefault(interface.host, [])
+        if part(interface, overrides).counted:
+            own.append(interface.id)
+    return [Series(None, tuple(ids[host]), host) for host in sorted(ids)]
+
+
+def by_name(
+    interfaces: Iterable[InterfaceRecord], patterns: Sequence[str], *, by_host: bool = False
+) -> list[Series]:
     """One series for each interface name that matches one of the shell patterns, by name.
+
+    Args:
+        interfaces: of the record.
+        patterns: of names.
+        by_host: one for each name of each host, by host and name.
 
     Raises:
         NoDataError: a pattern matches nothing.
     """
-    ids: dict[str, list[int]] = {}
+    ids: dict[tuple[str, str], list[int]] = {}
     for interface in interfaces:
-        ids.setdefault(interface.name, []).append(interface.id)
+        host = interface.host if by_host else ""
+        ids.setdefault((host, interface.name), []).append(interface.id)
+    names = {name for _, name in ids}
     for pattern in patterns:
-        if not any(matches(name, [pattern]) for name in ids):
+        if not any(matches(name, [pattern]) for name in names):
             raise NoDataError(
                 f"no interface {pattern!r} has been recorded",
                 hint="see those that were with: netusage interfaces",
             )
-    return [Series(name, tuple(ids[name])) for name in sorted(ids) if matches(name, patterns)]
+    shown = {name for name in names if matches(name, patterns)}
+    return [Series(name, tuple(ids[host, name]), host) for host, name in sorted(ids) if name in shown]
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:

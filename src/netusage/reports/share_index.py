@@ -8,30 +8,19 @@ import threading
 import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, MutableSequence, Sequence
+from collections.abc import Callable, Collection, Iterable, MutableSequence, Sequence
 from itertools import repeat
 from operator import add, sub
-from typing import NamedTuple
+from typing import Self
 
 from netusage.ledger.reader import LedgerReader
 from netusage.model import QUARTER_S, Who
+from netusage.reports.shares import Key, everything
 
 _DAY_S = 86_400
 _ANEW_S = 6 * 3600  # so old are rows at most that were changed long after they were written
 _TAIL_S = 2 * _DAY_S  # rows of these days still change: the present quarter grows, tails are folded
 _FIRST_S = 8 * _DAY_S  # so much is read before all the rest, when somebody is waiting
-
-
-class Key(NamedTuple):
-    """What tells bytes apart: numbers of the ledger, and as `ledger.batch.Part`.
-
-    protocol: of what the kernel sent by itself, which has its name from it; 0 of everything else.
-    """
-
-    application: int
-    interface: int
-    scope: int
-    protocol: int
 
 
 class _Series:
@@ -85,7 +74,7 @@ class _Series:
 
 
 class ShareIndex:
-    """The index of one ledger; safe to ask from several threads while it is read.
+    """The index of one ledger, which are `Shares`; safe to ask from several threads while it is read.
 
     Args:
         now: a clock of seconds that never goes back.
@@ -139,12 +128,16 @@ class ShareIndex:
             self._identity, self._read_at = reader.state.identity, self._now()
             self._tail_s = max(last_s // _DAY_S * _DAY_S - _TAIL_S, from_s)
 
+    def of(self, ids: Sequence[int], fields: Collection[str], *, apart: bool = False) -> Self:  # noqa: ARG002  # as `Shares`
+        """The index itself: it tells everything apart, of all interfaces."""
+        return self
+
     def who(self, application: int) -> Who:
         """Whose number it is."""
         return self._applications.get(application, Who("unnamed"))
 
     def sums(
-        self, since_s: int, until_s: int, wanted: Callable[[Key], bool] = lambda _: True
+        self, since_s: int, until_s: int, wanted: Callable[[Key], bool] = everything
     ) -> dict[Key, tuple[int, int]]:
         """Received and sent bytes of each key in [since, until), UTC seconds; those without any are left out."""
         found = {}
@@ -157,7 +150,7 @@ class ShareIndex:
         return found
 
     def between(
-        self, edges: Sequence[int], wanted: Callable[[Key], bool] = lambda _: True
+        self, edges: Sequence[int], wanted: Callable[[Key], bool] = everything
     ) -> tuple[list[int], list[int]]:
         """Received and sent bytes between every two neighbouring edges (ascending, UTC seconds) of all wanted keys."""
         rx, tx = [0] * (len(edges) - 1), [0] * (len(edges) - 1)

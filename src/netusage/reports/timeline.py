@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 
 from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import GapRecord, SpanRecord
-from netusage.ledger.reader import LedgerReader
 from netusage.model import MINUTE_S, QUARTER_S, US
 from netusage.periods import PeriodKind, clock_changes, periods, refuse_reversed
 from netusage.reports.chosen import Choice
 from netusage.reports.coverage import Stretch, union
-from netusage.reports.share_index import ShareIndex
 
 if TYPE_CHECKING:
+    from netusage.ledger.answers import InterfaceRecord
+    from netusage.reports.record import Record
     from netusage.reports.selection import Overrides
+    from netusage.reports.shares import Shares
 
 FEWEST_BARS, MOST_BARS = 10, 1000
 _MOST_STRETCHES = 200  # of which each is told
@@ -98,7 +99,7 @@ class Timeline:
     stretches: where time is estimated, UTC seconds, without overlap; the longest of those that can be seen.
     gaps: declared ones, likewise, and those that may have lost bytes; more_gaps: how many are not told.
     clock_changes: where the clock is set: when, and local minus UTC time before and after it, in seconds.
-    record: from when to when there is a record.
+    record: from when to when there is a record; of the chosen hosts, where some are chosen.
     """
 
     width: Width
@@ -115,13 +116,11 @@ class Timeline:
     record: tuple[int, int]
 
 
-def timeline(
-    reader: LedgerReader, index: ShareIndex, span: Span, choice: Choice, overrides: Overrides
-) -> Timeline:
+def timeline(reader: Record, shares: Shares, span: Span, choice: Choice, overrides: Overrides) -> Timeline:
     """Answer it.
 
     Raises:
-        NoDataError: nothing is recorded, or a pattern matches no interface.
+        NoDataError: nothing is recorded, a pattern matches no interface, or of a chosen host there is none.
         UsageError: the question makes no sense.
     """
     refuse_reversed(span.since_s, span.until_s)
@@ -130,12 +129,16 @@ def timeline(
     record = reader.extent()
     if record is None:
         hint = "let the recorder run for a minute; see it with: netusage"
-        raise NoDataError(f"nothing has been recorded in the ledger {reader.path} yet", hint=hint)
+        raise NoDataError(f"nothing has been recorded in {reader.place} yet", hint=hint)
     narrowest = Width.MINUTE
     if choice.has_shares or span.since_s < reader.minutes_from_s:
         narrowest = Width.QUARTER
     width, edges = _cut(span, narrowest)
-    ids = choice.series(reader.interfaces(), overrides).ids
+    interfaces = reader.interfaces()
+    ids = choice.series(interfaces, overrides).ids
+    if choice.hosts:
+        record = _record_of(choice.of_hosts(interfaces), record)
+    told = shares.of(ids, choice.fields)
     estimated = [0] * (len(edges) - 1)
     stretches: list[Stretch] = []
     rx, tx = estimated, estimated
@@ -148,13 +151,13 @@ def timeline(
             [one for one in reader.spans(edges[0] * US, edges[-1] * US) if one.interface_id in own], edges
         )
     if choice.has_rest:
-        everybody = index.between(edges, Choice(choice.interfaces).wanted(index, ids))
+        everybody = told.between(edges, Choice().wanted(told, ids))
         rx, tx = _minus(rx, everybody[0]), _minus(tx, everybody[1])
         estimated, stretches = [0] * len(estimated), []
     if choice.has_shares:
-        chosen = index.between(edges, choice.wanted(index, ids))
+        chosen = told.between(edges, choice.wanted(told, ids))
         rx, tx = list(map(add, rx, chosen[0])), list(map(add, tx, chosen[1]))
-    gaps = reader.gaps(edges[0] * US, edges[-1] * US)
+    gaps = [gap for gap in reader.gaps(edges[0] * US, edges[-1] * US) if choice.is_of(gap.host)]
     shortest_us = (edges[-1] - edges[0]) * US // _FINEST
     seen = [gap for gap in gaps if gap.lossy or gap.end_us - gap.start_us >= shortest_us]
     longest = sorted(seen, key=lambda gap: gap.start_us - gap.end_us)[:_MOST_STRETCHES]
@@ -165,7 +168,7 @@ def timeline(
         tx,
         estimated,
         [max(min(end, span.now_s, record[1]) - max(start, record[0]), 0) for start, end in pairwise(edges)],
-        choice.has_shares and _SECONDS[width] < _DAY_S and edges[0] < index.days_until_s,
+        choice.has_shares and _SECONDS[width] < _DAY_S and edges[0] < told.days_until_s,
         stretches,
         sorted(longest),
         len(gaps) - len(longest),
@@ -173,6 +176,13 @@ def timeline(
         clock_changes(edges[0], edges[-1], span.zone) if edges[-1] - edges[0] <= 100 * _DAY_S else [],
         record,
     )
+
+
+def _record_of(interfaces: Sequence[InterfaceRecord], whole: tuple[int, int]) -> tuple[int, int]:
+    """From when to when some interfaces were seen, within the whole record; UTC seconds."""
+    first_us = min(one.first_seen_us for one in interfaces)
+    last_us = max(one.last_seen_us for one in interfaces)
+    return max(whole[0], first_us // US), min(whole[1], -(-last_us // US))
 
 
 def _minus(one: Sequence[int], other: Sequence[int]) -> list[int]:

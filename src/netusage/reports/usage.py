@@ -1,21 +1,25 @@
 """Usage by period: minutes to years, the total, and the busiest days."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import StrEnum
 from itertools import chain, pairwise, repeat
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import InterfaceRecord, Peak, Peaks, Usage
-from netusage.ledger.reader import LedgerReader
 from netusage.model import MINUTE_S
 from netusage.periods import Period, PeriodKind, isoformat, periods, refuse_reversed
 from netusage.reports import selection
 from netusage.reports.percentiles import Percentile, percentiles
 from netusage.reports.selection import Series
 from netusage.settings.schema import InterfaceSettings
+
+if TYPE_CHECKING:
+    from netusage.reports.record import Record
 
 MOST_ROWS = 1_000_000
 
@@ -76,6 +80,7 @@ class Question:
     peak: report the highest rates as well.
     percentile: in thousandths, 95,000 for the 95th; None for none.
     packets: tell packets as well; they are 0 without it.
+    by_host: series for each host of the record.
     """
 
     kind: ReportKind
@@ -91,6 +96,7 @@ class Question:
     peak: bool = False
     percentile: int | None = None
     packets: bool = True
+    by_host: bool = False
 
     @property
     def cut(self) -> PeriodKind:
@@ -99,12 +105,16 @@ class Question:
 
 
 class NamedPeak(NamedTuple):
-    """The highest rate of any one interface, bytes per second: in which minute or quarter, and whose."""
+    """The highest rate of any one interface, bytes per second: in which minute or quarter, and whose.
+
+    host: of the interface, where the record is one of several hosts; "" otherwise.
+    """
 
     rate: int
     at_s: int
     width_s: int
     interface: str
+    host: str = ""
 
 
 class UsageRow(NamedTuple):
@@ -113,6 +123,7 @@ class UsageRow(NamedTuple):
     interface: None for the machine's total.
     seconds: the length of the period as far as there is a record and it is over.
     rx_peak, tx_peak, percentile: when they were asked for.
+    host: where hosts are told apart; "" otherwise.
     """
 
     start_s: int
@@ -123,6 +134,7 @@ class UsageRow(NamedTuple):
     rx_peak: NamedPeak | None = None
     tx_peak: NamedPeak | None = None
     percentile: Percentile | None = None
+    host: str = ""
 
     @property
     def bytes_per_second(self) -> int | None:
@@ -134,9 +146,10 @@ class UsageRow(NamedTuple):
 class UsageReport:
     """The answer.
 
-    rows: by period and name; for `top` by name, the busiest first.
+    rows: by period, host and name; for `top` by host and name, the busiest first.
     totals: the sum of each series over its rows; empty for `top`.
     start_s, end_s: the first period's start, the last one's end.
+    of_hosts: the record is one of several hosts, so peaks say whose they are.
     """
 
     question: Question
@@ -144,6 +157,7 @@ class UsageReport:
     totals: list[UsageRow]
     start_s: int
     end_s: int
+    of_hosts: bool = False
 
     @property
     def has_estimates(self) -> bool:
@@ -151,7 +165,7 @@ class UsageReport:
         return any(row.usage.estimated_rx_bytes or row.usage.estimated_tx_bytes for row in self.rows)
 
 
-def report(reader: LedgerReader, question: Question) -> UsageReport:
+def report(reader: Record, question: Question) -> UsageReport:
     """Answer a question.
 
     Raises:
@@ -161,7 +175,7 @@ def report(reader: LedgerReader, question: Question) -> UsageReport:
     _check(question)
     extent = _extent(reader)
     spans, begun = _periods(question, extent), extent[0]
-    interfaces = reader.interfaces()
+    interfaces = reader.interfaces(totals=False)
     series = _series(interfaces, question)
     if question.kind is ReportKind.TOP:
         rows = _top_rows(reader, question, series, spans, begun)
@@ -169,10 +183,11 @@ def report(reader: LedgerReader, question: Question) -> UsageReport:
         rows = _rows(reader, question, series, spans, begun)
     rows = _with_rates(reader, question, rows, series, interfaces)
     totals = [] if question.kind is ReportKind.TOP else _totals(rows)
-    return UsageReport(question, rows, totals, spans[0].start_s, spans[-1].end_s)
+    of_hosts = any(one.host for one in interfaces)
+    return UsageReport(question, rows, totals, spans[0].start_s, spans[-1].end_s, of_hosts)
 
 
-def asked_periods(reader: LedgerReader, question: Question) -> list[Period]:
+def asked_periods(reader: Record, question: Question) -> list[Period]:
     """The periods that a question is about, as far as there is a record.
 
     Raises:
@@ -183,11 +198,11 @@ def asked_periods(reader: LedgerReader, question: Question) -> list[Period]:
     return _periods(question, _extent(reader))
 
 
-def _extent(reader: LedgerReader) -> tuple[int, int]:
+def _extent(reader: Record) -> tuple[int, int]:
     extent = reader.extent()
     if extent is None:
         hint = "let the recorder run for a minute; see it with: netusage"
-        raise NoDataError(f"nothing has been recorded in the ledger {reader.path} yet", hint=hint)
+        raise NoDataError(f"nothing has been recorded in {reader.place} yet", hint=hint)
     return extent
 
 
@@ -207,7 +222,9 @@ def _check(question: Question) -> None:
 
 def _series(interfaces: Sequence[InterfaceRecord], question: Question) -> list[Series]:
     if question.patterns:
-        return selection.by_name(interfaces, question.patterns)
+        return selection.by_name(interfaces, question.patterns, by_host=question.by_host)
+    if question.by_host:
+        return selection.machines(interfaces, question.overrides)
     return [selection.machine(interfaces, question.overrides)]
 
 
@@ -253,7 +270,7 @@ def _edges(spans: Sequence[Period]) -> list[int]:
 
 
 def _rows(
-    reader: LedgerReader, question: Question, series: Sequence[Series], spans: Sequence[Period], begun: int
+    reader: Record, question: Question, series: Sequence[Series], spans: Sequence[Period], begun: int
 ) -> list[UsageRow]:
     sums = reader.usage([one.ids for one in series], _edges(spans), packets=question.packets)
     shown = [
@@ -263,7 +280,24 @@ def _rows(
     ]
     seconds = _elapsed(spans, begun, question.now_s)
     starts, ends = zip(*spans, strict=True)
-    of_series = [map(UsageRow, starts, ends, repeat(series[n].name), sums[n], seconds) for n in shown]
+    none = repeat(None)
+    of_series = [
+        map(
+            UsageRow,
+            *(
+                starts,
+                ends,
+                repeat(series[n].name),
+                sums[n],
+                seconds,
+                none,
+                none,
+                none,
+                repeat(series[n].host),
+            ),
+        )
+        for n in shown
+    ]
     return list(chain.from_iterable(zip(*of_series, strict=True)))
 
 
@@ -275,13 +309,13 @@ def _elapsed(spans: Sequence[Period], begun: int, now_s: int) -> list[int]:
 
 
 def _top_rows(
-    reader: LedgerReader, question: Question, series: Sequence[Series], spans: Sequence[Period], begun: int
+    reader: Record, question: Question, series: Sequence[Series], spans: Sequence[Period], begun: int
 ) -> list[UsageRow]:
     count = question.limit or DEFAULT_COUNTS[ReportKind.TOP]
     edges = _edges(spans)
     seconds = _elapsed(spans, begun, question.now_s)
     return [
-        UsageRow(spans[n].start_s, spans[n].end_s, one.name, usage, seconds[n])
+        UsageRow(spans[n].start_s, spans[n].end_s, one.name, usage, seconds[n], host=one.host)
         for one in series
         for n, usage in reader.busiest(one.ids, edges, count, packets=question.packets)
     ]
@@ -289,9 +323,9 @@ def _top_rows(
 
 def _totals(rows: Sequence[UsageRow]) -> list[UsageRow]:
     """One row for each series, over all of its periods."""
-    of_series: dict[str | None, list[UsageRow]] = {}
+    of_series: dict[tuple[str, str | None], list[UsageRow]] = {}
     for row in rows:
-        of_series.setdefault(row.interface, []).append(row)
+        of_series.setdefault((row.host, row.interface), []).append(row)
     return [
         UsageRow(
             own[0].start_s,
@@ -299,8 +333,9 @@ def _totals(rows: Sequence[UsageRow]) -> list[UsageRow]:
             name,
             Usage(*map(sum, zip(*(row.usage for row in own), strict=True))),
             sum(row.seconds for row in own),
+            host=host,
         )
-        for name, own in of_series.items()
+        for (host, name), own in of_series.items()
     ]
 
 
@@ -308,7 +343,7 @@ def _totals(rows: Sequence[UsageRow]) -> list[UsageRow]:
 
 
 def _with_rates(
-    reader: LedgerReader,
+    reader: Record,
     question: Question,
     rows: list[UsageRow],
     series: Sequence[Series],
@@ -319,17 +354,17 @@ def _with_rates(
         return rows
     spans = sorted({Period(row.start_s, row.end_s) for row in rows}, key=lambda span: span.start_s)
     groups = [one.ids for one in series]
-    numbers = {one.name: g for g, one in enumerate(series)}
+    numbers = {(one.host, one.name): g for g, one in enumerate(series)}
     place = {span.start_s: n for n, span in enumerate(spans)}
     peaks = _peaks(reader, groups, spans) if question.peak else None
-    names = {i.id: i.name for i in interfaces}
+    names = {i.id: (i.name, i.host) for i in interfaces}
     rates, extent = None, reader.extent()
     if question.percentile and extent is not None:
         bounds = (extent[0], question.now_s)
         rates = percentiles(reader, groups, spans, question.percentile, bounds)
     found = []
     for row in rows:
-        g, n = numbers[row.interface], place[row.start_s]
+        g, n = numbers[row.host, row.interface], place[row.start_s]
         if peaks is not None:
             pair = peaks[g][n]
             row = row._replace(rx_peak=_named(pair.rx, names), tx_peak=_named(pair.tx, names))  # noqa: PLW2901
@@ -337,9 +372,7 @@ def _with_rates(
     return found
 
 
-def _peaks(
-    reader: LedgerReader, groups: Sequence[Sequence[int]], spans: Sequence[Period]
-) -> list[list[Peaks]]:
+def _peaks(reader: Record, groups: Sequence[Sequence[int]], spans: Sequence[Period]) -> list[list[Peaks]]:
     """Peaks of some ascending periods, which need not follow one another."""
     edges = sorted({edge for span in spans for edge in (span.start_s, span.end_s)})
     starts = {start: n for n, (start, _) in enumerate(pairwise(edges))}
@@ -347,7 +380,7 @@ def _peaks(
     return [[of_group[n] for n in wanted] for of_group in reader.peaks(groups, edges)]
 
 
-def _named(peak: Peak | None, names: dict[int, str]) -> NamedPeak | None:
+def _named(peak: Peak | None, names: dict[int, tuple[str, str]]) -> NamedPeak | None:
     if peak is None:
         return None
-    return NamedPeak(peak.rate, peak.at_s, peak.width_s, names[peak.interface_id])
+    return NamedPeak(peak.rate, peak.at_s, peak.width_s, *names[peak.interface_id])

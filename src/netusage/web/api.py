@@ -18,14 +18,15 @@ from netusage.render.documents import About, Document
 from netusage.reports.applications import applications, by_period, reconcile, whole_quarters
 from netusage.reports.breakdown import Breakdown, Known, away, breakdown, known
 from netusage.reports.interfaces import interfaces
-from netusage.reports.plans import answers, chosen
+from netusage.reports.plans import answers, chosen, of_machine
 from netusage.reports.summary import summary
 from netusage.reports.timeline import NAMES, Span, Timeline, timeline
 from netusage.reports.usage import ReportKind, asked_periods, report
 from netusage.settings.schema import Settings
 from netusage.web import questions as q
 from netusage.web.answers import csv_of_document, json_of, json_of_document, refusal, refusal_of
-from netusage.web.ledger import Asked, Ledger
+from netusage.web.hosts import Hosts, now_of, of_each, unknown_now, untold
+from netusage.web.ledger import Answers, Asked
 from netusage.web.now import Now
 from netusage.web.questions import Asking, Parameter
 
@@ -60,42 +61,38 @@ class Api:
 
     Args:
         settings: the configuration.
-        ledger: what is asked.
-        now: the present.
+        record: what is asked.
         clock: UTC seconds.
+        now: the present of the machine whose record it is.
+
+    Attributes:
+        endpoints: the questions that are answered.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, now: Now, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, record: Answers, clock: Callable[[], int], now: Now | None = None
+    ) -> None:
         self._settings = settings
-        self._ledger = ledger
-        self._now = now
+        self._record = record
         self._clock = clock
-        stretch = [q.SINCE, q.UNTIL, q.ZONE]
+        self._hosts = record if isinstance(record, Hosts) else None
         self.endpoints = [
-            Endpoint("/now", "Rates, today, this month, the recorder.", [], self._latest),
-            Endpoint("/events", "The same each second, as server-sent events.", [], self._events),
-            Endpoint("/recent", "The rates of the last minutes, each second.", [], self._recent),
-            Endpoint(
-                "/timeline",
-                "Usage in bars of a stated width, with what is estimated, and gaps.",
-                [*stretch, q.BARS, *q.FILTERS, q.FORMAT],
-                self._timeline,
-            ),
-            Endpoint(
-                "/breakdown",
-                "Whose bytes a stretch of time had, by every dimension.",
-                [*stretch, q.LIMIT, *q.FILTERS],
-                self._breakdown,
-            ),
-            Endpoint(
-                "/applications",
-                "As netusage apps.",
-                [*stretch, q.BY, q.INTERFACE, q.FORMAT],
-                self._applications,
-            ),
-            Endpoint(
-                "/known", "Every application that was ever seen.", [q.ZONE, q.LIMIT, q.FORMAT], self._known
-            ),
+            *(self._about_one_machine(now) if now is not None else ()),
+            *(self._about_hosts(self._hosts) if self._hosts is not None else ()),
+            *self._about_both(),
+        ]
+
+    @property
+    def of_hosts(self) -> bool:
+        """Whether the record is one of several hosts."""
+        return self._hosts is not None
+
+    def _about_one_machine(self, now: Now) -> list[Endpoint]:
+        latest, events, recent = (partial(one, now) for one in (self._latest, self._events, self._recent))
+        return [
+            Endpoint("/now", "Rates, today, this month, the recorder.", [], latest),
+            Endpoint("/events", "The same each second, as server-sent events.", [], events),
+            Endpoint("/recent", "The rates of the last minutes, each second.", [], recent),
             Endpoint(
                 "/versions",
                 "The executables that were seen of applications.",
@@ -103,9 +100,59 @@ class Api:
                 self._versions,
             ),
             Endpoint(
+                "/summary", "Today, this month, since boot, all time.", [q.ZONE, q.FORMAT], self._summary
+            ),
+            Endpoint(
+                "/away", "What was used since a moment, and what is new.", [_AWAY_SINCE, q.ZONE], self._away
+            ),
+        ]
+
+    def _about_hosts(self, hosts: Hosts) -> list[Endpoint]:
+        return [
+            Endpoint(
+                "/now",
+                "Today and this month as far as hosts have told, and when they did.",
+                [q.ZONE],
+                partial(self._known_now, hosts),
+            ),
+            Endpoint(
+                "/hosts",
+                "What each host used, and when it was heard of last.",
+                [q.SINCE, q.UNTIL, q.ZONE, q.FORMAT],
+                partial(self._each_host, hosts),
+            ),
+        ]
+
+    def _about_both(self) -> list[Endpoint]:
+        stretch = [q.SINCE, q.UNTIL, q.ZONE]
+        by = q.BY_OF_HOSTS if self.of_hosts else q.BY
+        filters = [q.HOST, *q.FILTERS] if self.of_hosts else q.FILTERS
+        return [
+            Endpoint(
+                "/timeline",
+                "Usage in bars of a stated width, with what is estimated, and gaps.",
+                [*stretch, q.BARS, *filters, q.FORMAT],
+                self._timeline,
+            ),
+            Endpoint(
+                "/breakdown",
+                "Whose bytes a stretch of time had, by every dimension.",
+                [*stretch, q.LIMIT, *filters],
+                self._breakdown,
+            ),
+            Endpoint(
+                "/applications",
+                "As netusage apps.",
+                [*stretch, by, q.INTERFACE, q.FORMAT],
+                self._applications,
+            ),
+            Endpoint(
+                "/known", "Every application that was ever seen.", [q.ZONE, q.LIMIT, q.FORMAT], self._known
+            ),
+            Endpoint(
                 "/report/{period}",
                 "As netusage report.",
-                [*stretch, q.INTERFACE, q.BY, q.LIMIT, q.PEAK, q.PERCENTILE, q.BILLING_DAY, q.FORMAT],
+                [*stretch, q.INTERFACE, by, q.LIMIT, q.PEAK, q.PERCENTILE, q.BILLING_DAY, q.FORMAT],
                 self._report,
             ),
             Endpoint(
@@ -118,16 +165,10 @@ class Api:
                 self._reconcile,
             ),
             Endpoint(
-                "/summary", "Today, this month, since boot, all time.", [q.ZONE, q.FORMAT], self._summary
-            ),
-            Endpoint(
                 "/plans",
                 "As netusage plan show: what is used and left of data plans, and what will be.",
                 [q.ZONE, _PLAN, _CYCLE, _CYCLES, q.FORMAT],
                 self._plans,
-            ),
-            Endpoint(
-                "/away", "What was used since a moment, and what is new.", [_AWAY_SINCE, q.ZONE], self._away
             ),
         ]
 
@@ -144,20 +185,43 @@ class Api:
 
     # The present -------------------------------------------------------------------------------------------------
 
-    async def _latest(self, request: Request) -> Response:
+    async def _latest(self, now: Now, request: Request) -> Response:
         self._asking(request, "/now")
-        return Response(await self._now.latest(), media_type="application/json")
+        return Response(await now.latest(), media_type="application/json")
 
-    async def _recent(self, request: Request) -> Response:
+    async def _recent(self, now: Now, request: Request) -> Response:
         self._asking(request, "/recent")
-        return Response(self._now.recent(), media_type="application/json")
+        return Response(now.recent(), media_type="application/json")
 
-    async def _events(self, request: Request) -> Response:
+    async def _events(self, now: Now, request: Request) -> Response:
         self._asking(request, "/events")
-        if self._now.is_full:
+        if now.is_full:
             return refusal(503, "busy", "too many are listening", "close another page")
         headers = {"x-accel-buffering": "no"}
-        return StreamingResponse(self._now.events(), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(now.events(), media_type="text/event-stream", headers=headers)
+
+    # Several hosts -----------------------------------------------------------------------------------------------
+
+    async def _known_now(self, hosts: Hosts, request: Request) -> Response:
+        asking = self._asking(request, "/now")
+
+        def find(asked: Asked) -> bytes:
+            return json_of("now", str(asking.zone), **now_of(asked, hosts, self._settings, asking.zone))
+
+        try:
+            return await self._answer(request, asking, find)
+        except NetusageError as error:
+            body = json_of("now", str(asking.zone), **unknown_now(hosts, asking.now_s, asking.zone, error))
+            return Response(body, media_type="application/json")
+
+    async def _each_host(self, hosts: Hosts, request: Request) -> Response:
+        asking = self._asking(request, "/hosts")
+        period = whole_quarters(*asking.stretch("30d"))
+
+        def find(asked: Asked) -> Document:
+            return of_each(asked, hosts, period, self._settings.interfaces, asking.zone)
+
+        return await self._document(request, asking, find, "hosts")
 
     # Stretches of time -------------------------------------------------------------------------------------------
 
@@ -165,7 +229,7 @@ class Api:
         asking = self._asking(request, "/timeline")
         since_s, until_s = asking.stretch("1d")
         choice = asking.choice()
-        settings = self._settings
+        settings, hosts = self._settings, self._hosts
 
         def find(asked: Asked) -> bytes:
             span = Span(
@@ -177,11 +241,17 @@ class Api:
                 q.week_start(settings),
                 settings.report.billing_day,
             )
+            # before the bars are: what arrives meanwhile may be in them, and is not said to be
+            heard = hosts.heard(asked.reader) if hosts is not None else ()
             found = timeline(asked.reader, asked.shares, span, choice, settings.interfaces)
             if asking.one(q.FORMAT) == "csv":
                 return csv_of_document(_bars(found, asking))
+            more = {}
+            if hosts is not None:
+                end_s = min(found.edges[-1], asked.now_s)
+                more["hosts"] = untold(heard, choice, end_s, asked.now_s, settings)
             return json_of(
-                "timeline", str(asking.zone), **_timeline_json(found, is_of_shares=choice.has_shares)
+                "timeline", str(asking.zone), **_timeline_json(found, is_of_shares=choice.has_shares), **more
             )
 
         from_s = since_s - QUARTER_S if choice.has_shares else None
@@ -208,7 +278,7 @@ class Api:
     async def _applications(self, request: Request) -> Response:
         asking = self._asking(request, "/applications")
         period = whole_quarters(*asking.stretch())
-        by = tuple(dict.fromkeys(asking.all(q.BY))) or _SHOWN_BY
+        by = asking.by or _SHOWN_BY
         patterns = asking.all(q.INTERFACE)
 
         def find(asked: Asked) -> Document:
@@ -228,13 +298,13 @@ class Api:
             hint = f"one of {', '.join(ReportKind)}"
             raise UsageError(f"there is no report by {name[:50]!r}", hint=hint) from None
         question = asking.report(kind)
-        by = tuple(dict.fromkeys(asking.all(q.BY)))
+        by = asking.by if set(asking.by) - {"interface", "host"} else ()
         if by and (question.peak or question.percentile is not None):
             raise UsageError("applications have no rates: they are recorded by quarters of an hour")
 
         def find(asked: Asked) -> Document:
             spans = asked_periods(asked.reader, question)
-            series = len(asked.reader.interfaces()) if question.patterns or "interface" in by else 1
+            series = len(asked.reader.interfaces()) if question.patterns or question.by_host else 1
             if len(spans) * series > MOST_ROWS and kind is not ReportKind.TOP:
                 hint = "ask for longer periods, or a shorter time"
                 raise UsageError(f"that would be more than {MOST_ROWS:,} rows", hint=hint)
@@ -338,7 +408,7 @@ class Api:
 
         def find(asked: Asked) -> Document:
             answer = summary(
-                asked.reader,
+                asked.ledger,
                 now_us=asked.now_s * US,
                 zone=asking.zone,
                 boot_id=boot_id(),
@@ -354,9 +424,11 @@ class Api:
         settings = self._settings
         asked_plans = chosen(settings.plan, asking.all(_PLAN))
 
+        record_of = of_machine if self._hosts is None else self._hosts.of_plans
+
         def find(asked: Asked) -> Document:
             found, missing = answers(
-                asked.reader,
+                record_of(asked.reader),
                 asked_plans,
                 asked.now_s,
                 asking.zone,
@@ -394,7 +466,7 @@ class Api:
         lasts_s: float = 0,
     ) -> Response:
         question = (request.url.path, asking.key)
-        body = await self._ledger.answer(question, find, from_s=from_s, lasts_s=lasts_s)
+        body = await self._record.answer(question, find, from_s=from_s, lasts_s=lasts_s)
         if asking.one(q.FORMAT) == "csv":
             headers = {"content-disposition": f'attachment; filename="netusage-{name}.csv"'}
             return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
@@ -466,6 +538,7 @@ def _timeline_json(found: Timeline, *, is_of_shares: bool) -> dict[str, Any]:
                 "lossy": gap.lossy,
                 "interface": gap.interface,
                 "note": gap.note,
+                **({"host": gap.host} if gap.host else {}),
             }
             for gap in found.gaps
         ],

@@ -19,7 +19,8 @@ from netusage.settings.schema import Settings
 from netusage.web.answers import refusal
 from netusage.web.api import Api
 from netusage.web.guard import LOGIN, METRICS, Guard
-from netusage.web.ledger import Ledger
+from netusage.web.hosts import Hosts, Source
+from netusage.web.ledger import Answers, Ledger
 from netusage.web.metrics import MetricsPage
 from netusage.web.now import Now
 from netusage.web.openapi import description
@@ -32,40 +33,52 @@ _KINDS = {
     ".svg": "image/svg+xml",
 }
 VIEWS = ("/", "/applications", "/applications/{name:path}", "/days", "/months", "/interfaces", "/plans")
+_OF_HOSTS = ("/hosts",)
 
 
-def make_app(settings: Settings, ledger_path: str, *, token: str = "") -> ASGIApp:
+def make_app(settings: Settings, source: str | Source, *, token: str = "") -> ASGIApp:
     """Put it together; what it reads is opened when the server starts, and closed when it stops.
 
     Args:
         settings: the configuration.
-        ledger_path: the ledger, which need not be there yet.
+        source: the ledger, which need not be there yet; or where several hosts are.
         token: what readers have to know; "" lets everybody read.
     """
-    ledger = Ledger(ledger_path)
-    now = Now(settings, ledger, zone(settings.report.tz or None))
-    api = Api(settings, ledger, now, clock=lambda: int(time.time()))
+    record: Answers
+    now = None
+    if isinstance(source, str):
+        record = ledger = Ledger(source)
+        now = Now(settings, ledger, zone(settings.report.tz or None))
+    else:
+        record = Hosts(source)
+    api = Api(settings, record, lambda: int(time.time()), now)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await now.open()
-        ledger.open()
+        if now is not None:
+            await now.open()
+        record.open()
         try:
             yield
         finally:
-            await now.close()
-            ledger.close()
+            if now is not None:
+                await now.close()
+            record.close()
 
     async def describe(_: Request) -> Response:
         return Response(description(api), media_type="application/json")
 
+    views = VIEWS if now is not None else (*VIEWS, *_OF_HOSTS)
+    metrics = []
+    if now is not None:
+        metrics.append(Route(METRICS, MetricsPage(settings, ledger).answer, methods=["GET"]))
     files = {file.relative_to(STATIC).as_posix(): _File(file) for file in STATIC.rglob("*") if file.is_file()}
     routes = [
-        *(Route(path, files["index.html"].answer, methods=["GET"]) for path in VIEWS),
+        *(Route(path, files["index.html"].answer, methods=["GET"]) for path in views),
         Route(LOGIN, files["login.html"].answer, methods=["GET"]),
         Route("/api/v1/openapi.json", describe, methods=["GET"]),
         *api.routes(),
-        Route(METRICS, MetricsPage(settings, ledger).answer, methods=["GET"]),
+        *metrics,
         *(Route(f"/static/{name}", file.answer, methods=["GET"]) for name, file in files.items()),
     ]
     app = Starlette(

@@ -1,17 +1,22 @@
-"""The ledger as the web server asks it: for reading only, in a few threads, for a bounded time, the same once."""
+"""A record as the web server asks it: for reading only, in a few threads, for a bounded time, the same once."""
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.ledger.reader import LedgerReader
 from netusage.reports.share_index import ShareIndex
 from netusage.web.answers import BusyError
+
+if TYPE_CHECKING:
+    from netusage.reports.record import Record
+    from netusage.reports.shares import Shares
 
 THREADS = 2
 MOST_WAITING = 200  # questions
@@ -24,7 +29,7 @@ Version = tuple[int, ...]
 
 
 class _Kept(NamedTuple):
-    """An answer: of which ledger, and when it was found."""
+    """An answer: of which state of the record, and when it was found."""
 
     version: Version
     found_at: float
@@ -32,56 +37,52 @@ class _Kept(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a question is given: the ledger, what applications had, and the present in UTC seconds."""
+    """What a question is given: the record, what applications had, and the present in UTC seconds."""
 
-    reader: LedgerReader
-    shares: ShareIndex
+    reader: "Record"
+    shares: "Shares"
     now_s: int
 
+    @property
+    def ledger(self) -> LedgerReader:
+        """The record, for questions that only a machine's own ledger answers."""
+        if not isinstance(self.reader, LedgerReader):
+            raise TypeError("no ledger is asked")
+        return self.reader
 
-class Ledger:
-    """Answers questions about one ledger.
 
-    Answers are kept until the ledger changes or ten seconds have gone by, those about a long time a little longer; what
+class Answers:
+    """Answers questions about a record; for each kind of record there is one of its own.
+
+    Answers are kept until the record changes or ten seconds have gone by, those about a long time a little longer; what
     many ask at once is found out once.
-
-    Args:
-        path: the ledger's file; it need not be there yet.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._index = ShareIndex()
-        self._indexed: Version = ()
-        self._threads = ThreadPoolExecutor(THREADS, "netusage-ledger")
-        self._background = ThreadPoolExecutor(1, "netusage-index")
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, "netusage-record")
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._kept_bytes = 0
         self._running: dict[Hashable, asyncio.Future[bytes]] = {}
         self._waiting = 0
-        self._whole: asyncio.Future[None] | None = None
-        self._reading_tail = threading.Lock()
 
     def open(self) -> None:
-        """Begin to read, so that what is asked first finds something."""
-        self.read_whole()
+        """Get ready to be asked."""
 
     def close(self) -> None:
         """Take no more questions."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._background.shutdown(wait=False, cancel_futures=True)
 
     def version(self) -> Version:
-        """Another one whenever something was written into the ledger's files."""
-        found: list[int] = []
-        for name in (self.path, f"{self.path}-wal"):
-            try:
-                stat = os.stat(name)
-            except OSError:
-                found += [0, 0, 0]
-            else:
-                found += [stat.st_ino, stat.st_mtime_ns, stat.st_size]
-        return tuple(found)
+        """Another one whenever the record is known to have changed."""
+        return ()
+
+    async def _prepare(self, from_s: int) -> None:
+        """See to it that it can be told what applications had from this time on, UTC seconds."""
+
+    @contextlib.contextmanager
+    def _opened(self) -> "Iterator[tuple[Record, Shares]]":
+        """The record, for one question in one thread."""
+        raise NotImplementedError
 
     async def answer(
         self,
@@ -97,11 +98,11 @@ class Ledger:
             question: tells it from all others.
             find: finds the answer out, in another thread.
             from_s: what applications had is needed from this time on, UTC seconds; None where it is not.
-            lasts_s: for so many seconds an answer is as good, though the ledger has changed.
+            lasts_s: for so many seconds an answer is as good, though the record has changed.
 
         Raises:
             BusyError: too many others wait, or it takes too long.
-            NetusageError: as `find` and `LedgerReader`.
+            NetusageError: as `find`, or the record cannot be read.
         """
         now_s = int(time.time())
         version = (*self.version(), now_s // _MOMENT_S)
@@ -131,16 +132,82 @@ class Ledger:
         try:
             loop = asyncio.get_running_loop()
             if from_s is not None:
-                await loop.run_in_executor(self._threads, self._read_tail)
-                if from_s < self._index.from_s:
-                    await self.read_whole()
-                elif self._index.is_due:
-                    self.read_whole()
+                await self._prepare(from_s)
             found = await loop.run_in_executor(self._threads, self._ask, find, now_s)
         finally:
             self._waiting -= 1
         self._keep(question, version, found)
         return found
+
+    def _ask(self, find: Callable[[Asked], bytes], now_s: int) -> bytes:
+        until = time.monotonic() + LONGEST_S
+
+        def check() -> None:
+            if time.monotonic() > until:
+                raise BusyError("this takes too long", hint="ask for less, or for a shorter time")
+
+        with self._opened() as (reader, shares):
+            reader.on_progress(check)
+            return find(Asked(reader, shares, now_s))
+
+    def _keep(self, question: Hashable, version: Version, found: bytes) -> None:
+        before = self._kept.pop(question, None)
+        self._kept_bytes += len(found) - (len(before.body) if before else 0)
+        self._kept[question] = _Kept(version, time.monotonic(), found)
+        while self._kept and (len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES):
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= len(oldest.body)
+
+
+class Ledger(Answers):
+    """Answers questions about one ledger.
+
+    Args:
+        path: the ledger's file; it need not be there yet.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+        self._index = ShareIndex()
+        self._indexed: Version = ()
+        self._background = ThreadPoolExecutor(1, "netusage-index")
+        self._whole: asyncio.Future[None] | None = None
+        self._reading_tail = threading.Lock()
+
+    def open(self) -> None:
+        """Begin to read, so that what is asked first finds something."""
+        self.read_whole()
+
+    def close(self) -> None:
+        """Take no more questions."""
+        super().close()
+        self._background.shutdown(wait=False, cancel_futures=True)
+
+    def version(self) -> Version:
+        """Another one whenever something was written into the ledger's files."""
+        found: list[int] = []
+        for name in (self.path, f"{self.path}-wal"):
+            try:
+                stat = os.stat(name)
+            except OSError:
+                found += [0, 0, 0]
+            else:
+                found += [stat.st_ino, stat.st_mtime_ns, stat.st_size]
+        return tuple(found)
+
+    async def _prepare(self, from_s: int) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._read_tail)
+        if from_s < self._index.from_s:
+            await self.read_whole()
+        elif self._index.is_due:
+            self.read_whole()
+
+    @contextlib.contextmanager
+    def _opened(self) -> "Iterator[tuple[Record, Shares]]":
+        with LedgerReader(self.path) as reader:
+            yield reader, self._index
 
     def read_whole(self) -> "asyncio.Future[None]":
         """Read all that applications ever had into memory, in the background; the same reading for all who wait."""
@@ -163,22 +230,3 @@ class Ledger:
                 with LedgerReader(self.path) as reader:
                     self._index.read_tail(reader)
                 self._indexed = version
-
-    def _ask(self, find: Callable[[Asked], bytes], now_s: int) -> bytes:
-        until = time.monotonic() + LONGEST_S
-
-        def check() -> None:
-            if time.monotonic() > until:
-                raise BusyError("this takes too long", hint="ask for less, or for a shorter time")
-
-        with LedgerReader(self.path) as reader:
-            reader.on_progress(check)
-            return find(Asked(reader, self._index, now_s))
-
-    def _keep(self, question: Hashable, version: Version, found: bytes) -> None:
-        before = self._kept.pop(question, None)
-        self._kept_bytes += len(found) - (len(before.body) if before else 0)
-        self._kept[question] = _Kept(version, time.monotonic(), found)
-        while self._kept and (len(self._kept) > _KEPT or self._kept_bytes > _KEPT_BYTES):
-            _, oldest = self._kept.popitem(last=False)
-            self._kept_bytes -= len(oldest.body)

@@ -33,7 +33,7 @@ class MetricsPage:
         def find(asked: Asked) -> bytes:
             settings = self._settings
             found = metrics(
-                asked.reader,
+                asked.ledger,
                 now_s=asked.now_s,
                 zone=self._zone,
                 overrides=settings.interfaces,

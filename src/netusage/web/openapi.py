@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from netusage import __version__
 from netusage.reports.applications import DIMENSIONS
-from netusage.reports.breakdown import SHOWN
+from netusage.reports.breakdown import SHOWN, SHOWN_OF_HOSTS
 from netusage.reports.forecast import LINEAR, WEEKDAY_HOURS
 from netusage.reports.timeline import Width
 from netusage.reports.usage import ReportKind
@@ -51,6 +51,11 @@ def _list(schema: Schema) -> dict[str, Any]:
 
 def _table(row: Schema, required: tuple[str, ...] | None = None, **more: Schema) -> dict[str, Any]:
     return _object({**_ENVELOPE, **more, "rows": _list(_object(row, required))})
+
+
+def _table_of_places(row: Schema, **more: Schema) -> dict[str, Any]:
+    """Its rows have a host as well, where the record is one of several hosts."""
+    return _table({"host": _TEXT, **row}, tuple(row), **more)
 
 
 _STRETCH: Schema = {
@@ -100,6 +105,25 @@ _NOW = _object(
         "hostname": _TEXT,
     }
 )
+_HEARD: Schema = _or_null(_object({"host": _TEXT, "heard": _TIME}))
+_NOW_OF_HOSTS = _object(
+    {
+        **_ENVELOPE,
+        "at": _TIME,
+        "at_s": _WHOLE,
+        "today": _or_null(_object({"start": _TIME, **_BYTES})),
+        "month": _or_null(_object({"start": _TIME, **_BYTES})),
+        "record": _or_null(_object({"start_s": _WHOLE, "end_s": _WHOLE})),
+        "hosts": {"enum": ["fleet", "merged"]},
+        "name": _TEXT,
+        "trouble": _TEXT,
+        "hint": _TEXT,
+        "count": _WHOLE_OR_NULL,
+        "last": _HEARD,
+        "first": _HEARD,
+        "behind": _WHOLE_OR_NULL,
+    }
+)
 _GAP: Schema = {
     "start_s": _WHOLE,
     "end_s": _WHOLE,
@@ -108,38 +132,51 @@ _GAP: Schema = {
     "interface": _TEXT,
     "note": _TEXT,
 }
-_TIMELINE = _object(
+_TIMELINE: Schema = {
+    **_ENVELOPE,
+    "start_s": _WHOLE,
+    "end_s": _WHOLE,
+    "width": _object({"kind": {"enum": list(Width)}, "name": _TEXT}),
+    "edges": _WHOLES,
+    "rx_bytes": _WHOLES,
+    "tx_bytes": _WHOLES,
+    "estimated_bytes": _WHOLES,
+    "seconds": _WHOLES,
+    "applications": {"type": "boolean"},
+    "has_days": {"type": "boolean"},
+    "stretches": _list(_WHOLES),
+    "gaps": _list(_object({**_GAP, "host": _TEXT}, tuple(_GAP))),
+    "more_gaps": _WHOLE,
+    "clock_changes": _list(_object({"at_s": _WHOLE, "from_offset_s": _WHOLE, "to_offset_s": _WHOLE})),
+    "record": _object({"start_s": _WHOLE, "end_s": _WHOLE}),
+}
+_UNTOLD = _object(
     {
-        **_ENVELOPE,
-        "start_s": _WHOLE,
-        "end_s": _WHOLE,
-        "width": _object({"kind": {"enum": list(Width)}, "name": _TEXT}),
-        "edges": _WHOLES,
-        "rx_bytes": _WHOLES,
-        "tx_bytes": _WHOLES,
-        "estimated_bytes": _WHOLES,
-        "seconds": _WHOLES,
-        "applications": {"type": "boolean"},
-        "has_days": {"type": "boolean"},
-        "stretches": _list(_WHOLES),
-        "gaps": _list(_object(_GAP)),
-        "more_gaps": _WHOLE,
-        "clock_changes": _list(_object({"at_s": _WHOLE, "from_offset_s": _WHOLE, "to_offset_s": _WHOLE})),
-        "record": _object({"start_s": _WHOLE, "end_s": _WHOLE}),
+        "count": _WHOLE,
+        "known_until_s": _WHOLE_OR_NULL,
+        "behind": _WHOLE,
+        "behind_until_s": _WHOLE_OR_NULL,
+        "names": _TEXTS,
     }
 )
 _PART = _object({"value": _TEXT, **_BYTES, "both": _WHOLE, "share": _SHARE})
-_BREAKDOWN = _object(
-    {
-        **_ENVELOPE,
-        **_STRETCH,
-        "start_s": _WHOLE,
-        "end_s": _WHOLE,
-        "total": _object(_BYTES),
-        "by": _object(dict.fromkeys(SHOWN, _list(_PART))),
-        "others": _object(dict.fromkeys(SHOWN, _object({"count": _WHOLE, "both": _WHOLE, "share": _SHARE}))),
-    }
-)
+_OTHERS = _object({"count": _WHOLE, "both": _WHOLE, "share": _SHARE})
+
+
+def _breakdown(shown: tuple[str, ...]) -> Schema:
+    return _object(
+        {
+            **_ENVELOPE,
+            **_STRETCH,
+            "start_s": _WHOLE,
+            "end_s": _WHOLE,
+            "total": _object(_BYTES),
+            "by": _object(dict.fromkeys(shown, _list(_PART))),
+            "others": _object(dict.fromkeys(shown, _OTHERS)),
+        }
+    )
+
+
 _PLAN_BYTES = (
     *("cap_bytes", "rolled_over_bytes", "limit_bytes", "used_bytes", "left_bytes", "pace_bytes"),
     *("counted_bytes", "free_bytes", "lan_bytes", "zero_rated_bytes", "already_used_bytes"),
@@ -149,8 +186,8 @@ _WORDS: Schema = {name: {"type": ["string", "null"]} for name in DIMENSIONS}
 _ANSWERS: dict[str, Schema] = {
     "/now": _NOW,
     "/recent": _object({**_ENVELOPE, "at_s": _WHOLES, **dict.fromkeys(_RATES, _WHOLES)}),
-    "/timeline": _TIMELINE,
-    "/breakdown": _BREAKDOWN,
+    "/timeline": _object(_TIMELINE),
+    "/breakdown": _breakdown(SHOWN),
     "/applications": _table(
         {**_WORDS, **_COUNTERS, "both": _WHOLE, "share": _SHARE},
         (*_COUNTERS, "both", "share"),
@@ -200,17 +237,18 @@ _ANSWERS: dict[str, Schema] = {
                     ("at", "string"),
                     ("within_seconds", "integer"),
                     ("interface", "string"),
+                    ("host", "string"),
                 )
             },
             "percentile": {"type": "number"},
-            "percentile_rx_bytes_per_second": _WHOLE,
-            "percentile_tx_bytes_per_second": _WHOLE,
+            "percentile_rx_bytes_per_second": _WHOLE_OR_NULL,
+            "percentile_tx_bytes_per_second": _WHOLE_OR_NULL,
             "percentile_bucket_seconds": _WHOLE,
         },
         ("start", "end", "interface", *_COUNTERS),
         **_STRETCH,
     ),
-    "/interfaces": _table(
+    "/interfaces": _table_of_places(
         {
             "interface": _TEXT,
             "kind": _TEXT,
@@ -223,7 +261,7 @@ _ANSWERS: dict[str, Schema] = {
         },
         ledger=_TEXT,
     ),
-    "/reconcile": _table(
+    "/reconcile": _table_of_places(
         {"interface": _TEXT, "line": _TEXT, **_COUNTERS, "both": _WHOLE, "share": _SHARE, "note": _TEXT},
         **_STRETCH,
     ),
@@ -244,6 +282,10 @@ _ANSWERS: dict[str, Schema] = {
             "plan": _TEXT,
             "start": _TIME,
             "end": _TIME,
+            "host_filter": _TEXTS,
+            "label_filter": _TEXTS,
+            "host_count": _WHOLE_OR_NULL,
+            "ledger": _TEXT,
             "direction": {"enum": ["both", "rx", "tx"]},
             **dict.fromkeys(_PLAN_BYTES, _WHOLE),
             "share": {"type": "number"},
@@ -259,6 +301,7 @@ _ANSWERS: dict[str, Schema] = {
             "forecast_low_bytes": _WHOLE_OR_NULL,
             "forecast_high_bytes": _WHOLE_OR_NULL,
             **dict.fromkeys(("exhausted", "exhausted_earliest", "exhausted_latest"), _or_null(_TIME)),
+            "days_are_split": {"type": "boolean"},
             "days": _list(_object({"start": _TIME, "used_bytes": _WHOLE})),
             "ahead": _list(
                 _object(
@@ -298,6 +341,25 @@ _ANSWERS: dict[str, Schema] = {
         }
     ),
 }
+# what is answered otherwise, or besides, where the record is one of several hosts
+_ANSWERS_OF_HOSTS: dict[str, Schema] = {
+    "/now": _NOW_OF_HOSTS,
+    "/hosts": _table(
+        {
+            "host": _TEXT,
+            **_BYTES,
+            "both": _WHOLE,
+            "share": _SHARE,
+            "heard": _or_null(_TIME),
+            "until": _or_null(_TIME),
+        },
+        start=_TIME,
+        end=_TIME,
+        ledger=_TEXT,
+    ),
+    "/timeline": _object({**_TIMELINE, "hosts": _UNTOLD}),
+    "/breakdown": _breakdown(SHOWN_OF_HOSTS),
+}
 _ERROR = _object({"error": _object({"kind": _TEXT, "message": _TEXT, "hint": _TEXT})})
 _ERRORS = {
     "400": "The question makes no sense; the message says why.",
@@ -313,6 +375,7 @@ _ERRORS = {
 
 def description(api: "Api") -> bytes:
     """The description as JSON."""
+    answered = _ANSWERS | _ANSWERS_OF_HOSTS if api.of_hosts else _ANSWERS
     return encode(
         {
             "openapi": "3.1.0",
@@ -324,7 +387,7 @@ def description(api: "Api") -> bytes:
                 "license": {"name": "MIT", "identifier": "MIT"},
             },
             "servers": [{"url": "/api/v1"}],
-            "paths": {one.path: {"get": _operation(one)} for one in api.endpoints},
+            "paths": {one.path: {"get": _operation(one, answered)} for one in api.endpoints},
             "components": {
                 "schemas": {"Error": _ERROR},
                 "securitySchemes": {
@@ -337,7 +400,7 @@ def description(api: "Api") -> bytes:
     )
 
 
-def _operation(one: "Endpoint") -> dict[str, Any]:
+def _operation(one: "Endpoint", answered: Mapping[str, Schema]) -> dict[str, Any]:
     parameters = [_parameter(parameter) for parameter in one.parameters]
     if "{period}" in one.path:
         parameters.append(
@@ -349,8 +412,8 @@ def _operation(one: "Endpoint") -> dict[str, Any]:
             }
         )
     content: dict[str, Any] = {"text/event-stream": {"schema": _TEXT}}
-    if one.path in _ANSWERS:
-        content = {"application/json": {"schema": _ANSWERS[one.path]}}
+    if one.path in answered:
+        content = {"application/json": {"schema": answered[one.path]}}
     if any(parameter.name == "format" for parameter in one.parameters):
         content["text/csv"] = {"schema": _TEXT}
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

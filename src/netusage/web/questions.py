@@ -48,6 +48,9 @@ ZONE = Parameter("tz", "Time zone of days, as in Europe/Berlin; without it the s
 INTERFACE = Parameter(
     "interface", "Names (globs) of interfaces; without it the machine's total.", _TEXT, True
 )
+HOST = Parameter(
+    "host", "Only hosts of this name, as answers name them; one of several has to match.", _TEXT, True
+)
 FILTERS = [INTERFACE] + [
     Parameter(
         name, f"Only what has this {name}, as answers name it; one of several has to match.", _TEXT, True
@@ -60,7 +63,8 @@ BARS = Parameter(
     {"type": "integer", "minimum": FEWEST_BARS, "maximum": MOST_BARS, "default": 300},
 )
 LIMIT = Parameter("limit", "At most so many.", {"type": "integer", "minimum": 1, "maximum": _MOST_LIMIT})
-BY = Parameter("by", "What to tell apart.", {"type": "string", "enum": list(DIMENSIONS)}, True)
+BY_OF_HOSTS = Parameter("by", "What to tell apart.", {"type": "string", "enum": list(DIMENSIONS)}, True)
+BY = BY_OF_HOSTS._replace(schema={**BY_OF_HOSTS.schema, "enum": [one for one in DIMENSIONS if one != "host"]})
 FORMAT = Parameter(
     "format", "How to write it.", {"type": "string", "enum": ["json", "csv"], "default": "json"}
 )
@@ -156,7 +160,12 @@ class Asking:
     def choice(self) -> Choice:
         """What is looked at."""
         values = {name: frozenset(self._given[name]) for name in CHOSEN_BY if name in self._given}
-        return Choice(self.all(INTERFACE), values)
+        return Choice(self.all(INTERFACE), values, frozenset(self.all(HOST)))
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        """What to tell apart, each word once."""
+        return tuple(dict.fromkeys(self.all(BY)))
 
     def report(self, kind: ReportKind) -> Question:
         """A question of usage by period."""
@@ -167,7 +176,7 @@ class Asking:
             kind=kind,
             zone=self.zone,
             now_s=self.now_s,
-            patterns=self.all(INTERFACE),
+            patterns=self.all(INTERFACE) or (("*",) if "interface" in self.by else ()),
             overrides=self.settings.interfaces,
             since_s=self.moment(SINCE),
             until_s=self.moment(UNTIL),
@@ -176,6 +185,7 @@ class Asking:
             week_start=week_start(self.settings),
             peak=self.one(PEAK) == "1",
             percentile=None if percentile is None else round(float(percentile) * 1000),
+            by_host="host" in self.by,
         )
 
     def _zone(self) -> tzinfo:

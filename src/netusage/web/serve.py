@@ -16,6 +16,7 @@ from netusage.errors import ConfigError, ExitCode, NetusageError, OutputError
 from netusage.settings.schema import Settings
 from netusage.web.app import make_app
 from netusage.web.guard import LOGIN, is_loopback
+from netusage.web.hosts import Source
 
 SHORTEST_TOKEN = 16
 _BACKLOG = 512
@@ -29,12 +30,12 @@ class ServeError(NetusageError):
     kind = "serve"
 
 
-def serve(settings: Settings, ledger_path: str, say: Callable[[str], None]) -> ExitCode:
+def serve(settings: Settings, source: str | Source, say: Callable[[str], None]) -> ExitCode:
     """Serve the page until SIGINT or SIGTERM.
 
     Args:
         settings: the configuration; `web` says where, and to whom.
-        ledger_path: the ledger, which need not be there yet.
+        source: as `make_app`.
         say: takes one line for people.
 
     Raises:
@@ -60,7 +61,7 @@ def serve(settings: Settings, ledger_path: str, say: Callable[[str], None]) -> E
             for line in lines:
                 say(line)
 
-        return _Server(make_app(settings, ledger_path, token=token)).run_on(listening, ready)
+        return _Server(make_app(settings, source, token=token)).run_on(listening, ready)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -157,7 +158,8 @@ class _Server(uvicorn.Server):
         def stop(number: int, _frame: object = None) -> None:
             self._code = codes[signal.Signals(number)]
             self.should_exit = True
-            loop.call_soon_threadsafe(self._now.let_go)
+            if self._now is not None:
+                loop.call_soon_threadsafe(self._now.let_go)
 
         earlier = {number: signal.signal(number, stop) for number in codes}
         try:

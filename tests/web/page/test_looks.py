@@ -1,25 +1,9 @@
 """Every view in each size and colour: complete, accessible, and quick; pictures of all are kept in build/screenshots."""
 
-import os
-from pathlib import Path
-
 import pytest
 from support import browser as chromium
 
 pytestmark = pytest.mark.system
-
-PICTURES = Path(os.environ.get("NETUSAGE_SCREENSHOTS") or Path(__file__).parents[3] / "build/screenshots")
-_WRONG = """async () => (await axe.run()).violations
-  .filter((one) => ['serious', 'critical'].includes(one.impact))
-  .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`)"""
-_WIDTH = "() => document.documentElement.scrollWidth"
-_LOOKS = {
-    "wide-light": (chromium.WIDE, "light"),
-    "wide-dark": (chromium.WIDE, "dark"),
-    "narrow-light": (chromium.NARROW, "light"),
-    "narrow-dark": (chromium.NARROW, "dark"),
-}
-_CHECKED = ("wide-light", "narrow-dark")  # each colour and each size once
 
 
 @pytest.mark.parametrize("view", chromium.VIEWS)
@@ -28,16 +12,16 @@ def test_a_view_fits_and_is_accessible(visit, view):
     if script is None:
         pytest.skip("needs axe-core: npm install --prefix build/node axe-core@4, or NETUSAGE_AXE")
     seen = visit("years", chromium.VIEWS[view], script=script)
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    chromium.PICTURES.mkdir(parents=True, exist_ok=True)
     assert seen.page.locator("h1").count() == 1
-    for look, (size, scheme) in _LOOKS.items():
+    for look, (size, scheme) in chromium.LOOKS.items():
         seen.page.set_viewport_size(size)
         seen.page.emulate_media(color_scheme=scheme)
         seen.settled()
-        seen.page.screenshot(path=PICTURES / f"{view}-{look}.png", full_page=view != "months")
-        assert seen.page.evaluate(_WIDTH) == size["width"], look
-        if look in _CHECKED:
-            assert seen.page.evaluate(_WRONG) == [], look
+        seen.page.screenshot(path=chromium.PICTURES / f"{view}-{look}.png", full_page=view != "months")
+        assert seen.page.evaluate(chromium.WIDTH) == size["width"], look
+        if look in chromium.CHECKED:
+            assert seen.page.evaluate(chromium.WRONG) == [], look
 
 
 @pytest.mark.parametrize("book", ["none", "empty"])
@@ -48,9 +32,9 @@ def test_where_nothing_is_recorded_a_view_says_what_to_do(visit, book, view):
     trouble.wait_for()
     assert "Nothing to show yet" in trouble.inner_text()
     assert "netusage" in seen.page.locator("#now-more").inner_text()
-    assert seen.page.evaluate(_WIDTH) == 360
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    seen.page.screenshot(path=PICTURES / f"{book}-{view}.png")
+    assert seen.page.evaluate(chromium.WIDTH) == 360
+    chromium.PICTURES.mkdir(parents=True, exist_ok=True)
+    seen.page.screenshot(path=chromium.PICTURES / f"{book}-{view}.png")
     if any("404" in one for one in seen.trouble):
         seen.expect("status of 404")
 

@@ -2,7 +2,9 @@
 
 // ---- Questions ----------------------------------------------------------------------------------------------------
 
-export const DIMENSIONS = ['interface', 'application', 'path', 'user', 'unit', 'container', 'pod', 'scope', 'protocol', 'family'];
+export const DIMENSIONS = ['host', 'interface', 'application', 'path', 'user', 'unit', 'container', 'pod', 'scope', 'protocol', 'family'];
+
+const LOOK_AGAIN_MS = 10000;
 
 export class ApiError extends Error {
   constructor(status, found) {
@@ -40,19 +42,23 @@ export async function get(path, params, signal) {
   return found;
 }
 
-// The present, each second, as long as somebody looks. The last five minutes of it are kept in memory.
+// The present, each second, as long as somebody looks. The last five minutes of it are kept in memory. Of several hosts
+// nobody knows the present: what they have told is asked for now and then.
 export class Present {
   constructor(tell, broken) {
     this.memory = [];
     this.last = null;
     this.tell = tell;
     this.broken = broken;
-    document.addEventListener('visibilitychange', () => this.follow());
+    document.addEventListener('visibilitychange', () => (this.last?.hosts && !document.hidden ? this.look() : this.follow()));
   }
 
   follow() {
     if (document.hidden) {
       this.stop();
+    } else if (this.last?.hosts) {
+      clearTimeout(this.again);
+      this.again = setTimeout(() => this.look(), LOOK_AGAIN_MS);
     } else if (!this.source) {
       this.source = new EventSource('/api/v1/events');
       this.source.addEventListener('now', (event) => this.take(JSON.parse(event.data)));
@@ -66,13 +72,17 @@ export class Present {
     clearTimeout(this.again);
   }
 
+  async look() {
+    const now = await get('now').catch(() => null); // leads to the login when that is what is missing
+    if (now?.hosts) this.take(now);
+    else if (this.last?.hosts) this.broken();
+    this.follow();
+  }
+
   failed() {
     this.broken();
     this.stop();
-    this.again = setTimeout(async () => {
-      await get('now').catch(() => null); // leads to the login when that is what is missing
-      this.follow();
-    }, 3000);
+    this.again = setTimeout(() => this.look(), 3000);
   }
 
   // what the server knows of the last minutes

@@ -4,7 +4,7 @@ import { Present, applicationPath, get, h, link, sentence, visible } from './api
 import * as f from './format.js';
 import { Plans } from './plans.js';
 import { Timeline } from './timeline.js';
-import { Application, Applications, Days, Interfaces, Months } from './views.js';
+import { Application, Applications, Days, Hosts, Interfaces, Months } from './views.js';
 
 const AWAY_S = 3600;
 const VISITED = 'netusage.visited';
@@ -29,7 +29,7 @@ class Home {
   close() { this.timeline.close(); }
 }
 
-const VIEWS = { '/': Home, '/applications': Applications, '/days': Days, '/months': Months, '/interfaces': Interfaces, '/plans': Plans };
+const VIEWS = { '/': Home, '/hosts': Hosts, '/applications': Applications, '/days': Days, '/months': Months, '/interfaces': Interfaces, '/plans': Plans };
 
 function make(page, path) {
   const name = /^\/applications\/(.+)$/.exec(path)?.[1];
@@ -45,14 +45,16 @@ class Page {
     const stream = new Present((now) => {
       clock = now.at_s - Date.now() / 1000;
       f.setZone(now.timezone);
-      showNow(now, stream.memory);
-      const changed = change !== now.change;
+      if (now.hosts) showHosts(now);
+      else showNow(now, stream.memory);
+      const changed = now.hosts ? !now.trouble : change !== now.change;
       change = now.change;
       this.view?.now(now, changed);
     }, () => showBroken());
     this.present = {
       now: () => Date.now() / 1000 + (clock ?? 0),
       record: () => stream.last?.record ?? null,
+      hosts: () => stream.last?.hosts ?? null,
       get memory() { return stream.memory; },
     };
     this.stream = stream;
@@ -67,7 +69,7 @@ class Page {
     const now = await get('now').catch((error) => { if (error.name !== 'AbortError') showBroken(); return null; });
     if (now) this.stream.take(now);
     this.route();
-    await this.stream.remember();
+    if (!now?.hosts) await this.stream.remember();
     this.stream.follow();
     if (now?.recorder) away(now.at_s);
   }
@@ -123,7 +125,7 @@ class Page {
 
   again() {
     this.view.update(new URLSearchParams(location.search));
-    if (this.stream.last) showNow(this.stream.last, this.stream.memory);
+    if (this.stream.last) this.stream.tell(this.stream.last);
   }
 }
 
@@ -133,17 +135,21 @@ function showNow(now, memory) {
   put('host', visible(now.hostname || ''));
   put('now-rx', now.rates ? f.rate(now.rates.rx_bytes_per_second) : '–');
   put('now-tx', now.rates ? f.rate(now.rates.tx_bytes_per_second) : '–');
-  for (const period of ['today', 'month']) {
-    const sum = now[period];
-    put(`now-${period}`, sum ? f.bytes(sum.rx_bytes + sum.tx_bytes) : '–');
-    put(`now-${period}-rx`, sum ? `received ${f.bytes(sum.rx_bytes)}` : 'nothing recorded');
-    put(`now-${period}-tx`, sum ? `sent ${f.bytes(sum.tx_bytes)}` : '');
-  }
+  showSums(now, 'nothing recorded');
   const [state, words, more] = health(now);
   at('now-health').dataset.state = state;
   put('now-state', words);
   put('now-more', more);
   spark(now.at_s, memory);
+}
+
+function showSums(now, otherwise) {
+  for (const period of ['today', 'month']) {
+    const sum = now[period];
+    put(`now-${period}`, sum ? f.bytes(sum.rx_bytes + sum.tx_bytes) : '–');
+    put(`now-${period}-rx`, sum ? `received ${f.bytes(sum.rx_bytes)}` : otherwise);
+    put(`now-${period}-tx`, sum ? `sent ${f.bytes(sum.tx_bytes)}` : '');
+  }
 }
 
 function health(now) {
@@ -164,9 +170,37 @@ function health(now) {
     `${ago == null ? 'no commit yet' : `last commit ${f.length(ago)} ago`}${failed}; ${tier}${unread}`];
 }
 
+// hosts tell now and then: how much they have told, and when they did
+function showHosts(now) {
+  if (document.body.dataset.of !== now.hosts) {
+    document.body.dataset.of = now.hosts;
+    document.querySelector('header nav a').after(h('a', { href: '/hosts', 'aria-current': location.pathname === '/hosts' ? 'page' : null }, 'Hosts'));
+    at('now-health').querySelector('.label').textContent = 'Hosts';
+    const told = now.hosts === 'fleet' ? 'as far as delivered' : 'as far as merged';
+    for (const [period, word] of [['today', 'Today'], ['month', 'This month']]) at(`now-${period}`).previousElementSibling.textContent = `${word}, ${told}`;
+    at('source').textContent = now.hosts === 'fleet' ? 'Everything here is what hosts have delivered to the fleet’s store.' : 'Everything here comes from ledgers that were merged into one.';
+  }
+  put('host', visible(now.name));
+  showSums(now, now.trouble ? '' : now.hosts === 'fleet' ? 'nothing delivered of it' : 'nothing merged of it');
+  const [state, words, more] = heard(now);
+  at('now-health').dataset.state = state;
+  put('now-state', words);
+  put('now-more', more);
+}
+
+function heard(now) {
+  if (now.trouble) return ['off', now.count === 0 ? 'nothing is known yet' : 'the hosts cannot be asked', sentence(now.trouble) + (now.hint ? ` ${sentence(now.hint)}` : '')];
+  if (!now.count) return ['off', 'no host has told anything yet', now.hosts === 'fleet' ? 'Hosts deliver with: netusage ship.' : ''];
+  const late = now.hosts === 'fleet' && now.behind > 0;
+  const words = (now.count === 1 ? '1 host' : `${now.count} hosts`) + (late ? `, ${now.behind} far behind` : '');
+  const who = (one) => `${visible(one.host)}, ${now.hosts === 'fleet' ? `${f.length(Math.max(now.at_s - f.parse(one.heard), 0))} ago` : f.when(f.parse(one.heard))}`;
+  const others = now.first.heard !== now.last.heard ? `; longest ago: ${who(now.first)}` : '';
+  return [late ? 'late' : 'on', words, `last ${now.hosts === 'fleet' ? 'delivery' : 'merged'}: ${who(now.last)}${others}`];
+}
+
 function showBroken() {
   at('now-health').dataset.state = 'late';
-  put('now-state', 'the stream broke off, trying again');
+  put('now-state', document.body.dataset.of ? 'the page’s server does not answer, trying again' : 'the stream broke off, trying again');
   put('now-more', 'Is netusage web still running?');
   put('now-rx', '–');
   put('now-tx', '–');

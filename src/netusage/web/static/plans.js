@@ -62,6 +62,7 @@ export class Plans extends View {
       terms.length ? fact('Counted', f.bytes(row.counted_bytes), terms.join('')) : [],
       row.unknown_bytes ? fact('Not known', `whose ${f.bytes(row.unknown_bytes)} were; they count as used`) : [],
       row.estimated_bytes ? fact('Estimated', `the time of ${f.bytes(row.estimated_bytes)}; some of them may belong elsewhere`) : [],
+      row.days_are_split ? fact('By day', 'what is left out is known by UTC days, and split over these; the sum is exact') : [],
       f.parse(row.record_start) > f.parse(row.start) ? fact('Recorded', `from ${since(row.record_start)} on`) : [],
     ];
   }

@@ -286,8 +286,16 @@ class Chart {
   }
 }
 
+// how far hosts have told of a stretch: in words for what is usual, and for hosts that are far behind
+function untoldWords({ count, behind, names, known_until_s: known, behind_until_s: until }, end) {
+  const who = names.map(visible).join(', ') + (behind > names.length ? ` and ${behind - names.length} more` : '');
+  const last = until ? `known until ${f.when(until)}` : 'not known at all';
+  const late = count === 1 ? `${who} is ${last}` : `${behind} of ${count} hosts ${behind === 1 ? 'has' : 'have'} not told all of this stretch (${who}); ${behind === 1 ? 'it' : 'the first of them'} is ${last}`;
+  return [known != null && known < end ? ` ${behind ? 'The others are' : 'All of it is'} known until ${f.when(known)}.` : '', behind ? ` ${late[0].toUpperCase()}${late.slice(1)}.` : ''];
+}
+
 function gapWords(one) {
-  const where = one.interface ? ` of ${visible(one.interface)}` : '';
+  const where = [one.interface, one.host].filter(Boolean).map((name) => ` of ${visible(name)}`).join('');
   const note = one.note ? `: ${visible(one.note)}` : '';
   return `gap${where} of ${f.length(one.end_s - one.start_s)} (${visible(one.kind)})${note}${one.lossy ? '; bytes may be lost' : ''}`;
 }
@@ -415,13 +423,18 @@ export class Timeline {
   }
 
   get isLive() {
-    return this.window.last === '5m' && !Object.keys(this.filters).length;
+    return this.window.last === '5m' && !this.ofHosts && !Object.keys(this.filters).length;
+  }
+
+  get ofHosts() {
+    return Boolean(this.page.present.hosts());
   }
 
   update(params) {
     this.params = params;
     this.window = readWindow(params, this.page.present, this.preset);
-    renew(this.presets, this.canvas, ...PRESETS.map(([name, words, label]) => h('a', {
+    const presets = this.ofHosts ? PRESETS.slice(1) : PRESETS;
+    renew(this.presets, this.canvas, ...presets.map(([name, words, label]) => h('a', {
       'data-id': name, href: link(this.path, params, { since: null, until: null, last: name }), title: label,
       'aria-current': this.window.last === name ? 'true' : null,
     }, words)));
@@ -472,7 +485,7 @@ export class Timeline {
       if (error.name === 'AbortError') return;
       this.failed = true;
       const live = this.isLive && error.kind === 'no-data';
-      this.error.replaceChildren(trouble(error, !live && h('p', {}, h('a', { href: '/?last=5m' }, 'Watch the present'))));
+      this.error.replaceChildren(trouble(error, !live && !this.ofHosts && h('p', {}, h('a', { href: '/?last=5m' }, 'Watch the present'))));
       this.frame.hidden = !live;
       this.parts.hidden = true;
       if (live) this.live();
@@ -487,7 +500,7 @@ export class Timeline {
     this.width = edges[1] - edges[0];
     this.answer = {
       kind: found.width.kind, name: found.width.name, starts: edges.slice(0, -1), ends: edges.slice(1), rx: found.rx_bytes, tx: found.tx_bytes, seconds: found.seconds,
-      estimated: found.estimated_bytes, gaps: found.gaps, more: found.more_gaps || 0, stretches: found.stretches, changes: found.clock_changes, days: found.has_days,
+      estimated: found.estimated_bytes, gaps: found.gaps, more: found.more_gaps || 0, stretches: found.stretches, changes: found.clock_changes, days: found.has_days, hosts: found.hosts,
     };
     if (this.isLive) {
       this.live();
@@ -528,9 +541,10 @@ export class Timeline {
     const least = data.more && lossy === data.gaps.length ? ' or more' : '';
     const lost = lossy ? `, of which ${lossy}${least} may have lost bytes` : ', no bytes lost';
     const gaps = (count ? `; ${count} ${count === 1 ? 'gap' : 'gaps'}${lost}` : '') + (data.days ? '; some applications are known by days only, which stand where the day begins' : '');
-    this.summary = `${title}: ${totals}; ${words}${gaps}.`;
+    const [usual, late] = data.hosts ? untoldWords(data.hosts, Math.min(data.ends.at(-1), this.page.present.now())) : ['', ''];
+    this.summary = `${title}: ${totals}; ${words}${gaps}.${late}${usual}`;
     this.title.textContent = title;
-    this.words.textContent = `${totals[0].toUpperCase()}${totals.slice(1)}; ${words}${gaps}.`;
+    this.words.replaceChildren(`${totals[0].toUpperCase()}${totals.slice(1)}; ${words}${gaps}.`, ...(late ? [h('b', {}, late)] : []), usual);
     this.kinds = [['rx', 'received'], ['tx', 'sent']];
     if (data.stretches.length || data.estimated.some((one) => one > 0)) this.kinds.push(['estimated', 'time estimated']);
     if (lossy < data.gaps.length) this.kinds.push(['gap', 'gap, nothing lost']);
@@ -589,8 +603,9 @@ export class Timeline {
     const most = Math.max(...rows.map((one) => Math.abs(one.both)), 1);
     const chosen = this.params.getAll(dimension);
     const others = found.others?.[dimension];
-    const more = others?.count ? h('li', { class: 'muted' }, dimension === 'application'
-      ? h('a', { class: 'part', href: link('/applications', '', { since: f.iso(found.start_s), until: f.iso(found.end_s) }) }, h('span', { class: 'name' }, `${others.count} more`), h('span', { class: 'n' }, f.bytes(others.both)), h('span', { class: 'n' }, f.share(others.share)))
+    const all = { application: '/applications', host: '/hosts' }[dimension];
+    const more = others?.count ? h('li', { class: 'muted' }, all
+      ? h('a', { class: 'part', href: link(all, '', { since: f.iso(found.start_s), until: f.iso(found.end_s) }) }, h('span', { class: 'name' }, `${others.count} more`), h('span', { class: 'n' }, f.bytes(others.both)), h('span', { class: 'n' }, f.share(others.share)))
       : h('span', { class: 'part' }, h('span', { class: 'name' }, `${others.count} more`), h('span', { class: 'n' }, f.bytes(others.both)), h('span', { class: 'n' }, f.share(others.share)))) : null;
     return h('section', { class: 'card', 'aria-label': plural }, h('h3', {}, plural), h('ol', {}, ...rows.map((one) => {
       const word = dimension === 'interface' ? pattern(one.value) : one.value;

@@ -21,6 +21,10 @@ export class View {
     return this.constructor.title;
   }
 
+  get ofHosts() {
+    return Boolean(this.page.present.hosts());
+  }
+
   async fill(questions, show) {
     this.stop.abort();
     this.stop = new AbortController();
@@ -118,6 +122,37 @@ class Table {
 const amount = (title, key) => ({ title, n: true, value: (row) => row[key], cell: (row) => f.bytes(row[key]) });
 const seen = (title, key) => ({ title, n: true, value: (row) => f.parse(row[key]), cell: (row) => (row[key] ? f.when(f.parse(row[key])) : '') });
 
+// ---- Hosts --------------------------------------------------------------------------------------------------------
+
+export class Hosts extends View {
+  static title = 'Hosts';
+
+  update(params) {
+    const asked = this.stretch(params, '30d');
+    this.fill([['hosts', asked]], (found) => {
+      this.window = params.get('since') ? { since: params.get('since'), until: params.get('until') } : { last: { today: '24h' }[params.get('last')] || params.get('last') || '30d' };
+      const delivered = this.page.present.hosts() === 'fleet';
+      this.table ??= new Table('hosts', [
+        { title: 'Host', value: (row) => row.host, cell: (row) => h('a', { 'data-id': row.host, class: 'long', title: visible(row.host), href: link('/', '', { host: row.host, ...this.window }) }, visible(row.host)) },
+        amount('Received', 'rx_bytes'), amount('Sent', 'tx_bytes'), amount('Total', 'both'),
+        { title: 'Share', n: true, value: (row) => row.share, cell: (row) => f.share(row.share) },
+        seen(delivered ? 'Last delivery' : 'Merged', 'heard'), seen('Known until', 'until'),
+      ], (row) => row.host, 3);
+      this.table.show(found.rows);
+      const tools = [this.choices(params, '30d'), h('div', { class: 'controls' }, downloads('hosts', asked))];
+      const words = `${f.stretch(f.parse(found.start), f.parse(found.end))}, in whole quarters of an hour. What a host used later than “Known until” says is not in it yet.`;
+      if (this.body.firstChild === this.head) {
+        renew(this.head, this.table.search, ...tools);
+        this.words.textContent = words;
+      } else {
+        this.head = h('div', { class: 'tools' }, tools);
+        this.words = h('p', { class: 'muted' }, words);
+        this.body.replaceChildren(this.head, this.words, h('section', { class: 'card', 'aria-label': 'Hosts' }, this.table.element));
+      }
+    });
+  }
+}
+
 // ---- Applications -------------------------------------------------------------------------------------------------
 
 export class Applications extends View {
@@ -129,12 +164,12 @@ export class Applications extends View {
       const about = new Map(known.rows.map((row) => [row.application, row]));
       const rows = had.rows.map((row) => ({ ...about.get(row.application), ...row }));
       const last = params.get('last');
+      const versions = { title: 'Versions', n: true, value: (row) => row.versions, cell: (row) => row.versions ?? '' };
       this.table ??= new Table('applications', [
         { title: 'Application', value: (row) => row.application, cell: (row) => this.name(row) },
         amount('Received', 'rx_bytes'), amount('Sent', 'tx_bytes'), amount('Total', 'both'),
         { title: 'Share', n: true, value: (row) => row.share, cell: (row) => f.share(row.share) },
-        seen('First seen', 'first_seen'), seen('Last seen', 'last_seen'),
-        { title: 'Versions', n: true, value: (row) => row.versions, cell: (row) => row.versions ?? '' },
+        seen('First seen', 'first_seen'), seen('Last seen', 'last_seen'), ...(this.ofHosts ? [] : [versions]),
       ], (row) => `${row.application} ${(row.paths || []).join(' ')}`, 3);
       this.last = last;
       this.table.show(rows);
@@ -180,8 +215,9 @@ export class Application extends View {
   async ask() {
     const { signal } = this.stop;
     try {
-      const [known, versions] = await Promise.all([get('known', {}, signal), get('versions', { application: this.name }, signal)]);
-      this.tell(known.rows.find((row) => row.application === this.name), versions.rows);
+      const questions = [['known', {}], ...(this.ofHosts ? [] : [['versions', { application: this.name }]])];
+      const [known, versions] = await Promise.all(questions.map(([path, params]) => get(path, params, signal)));
+      this.tell(known.rows.find((row) => row.application === this.name), versions?.rows ?? []);
     } catch (error) {
       if (error.name !== 'AbortError') this.facts.replaceChildren(h('p', { class: 'muted' }, visible(error.message)));
     }
@@ -315,7 +351,7 @@ export class Months extends View {
         this.sums(row), h('td', { class: 'wide' }, h('span', { class: 'meter' }, ['rx', 'tx'].map((way) => h('i', { class: way, style: { width: `${(row[`${way}_bytes`] / most) * 100}%` } })))),
         numbers(f.bytes(this.daily(row))), this.peaks(row)));
       this.body.replaceChildren(
-        h('div', { class: 'tools' }, h('p', { class: 'muted' }, `${found.rows.length} months, the newest first. A peak is the highest rate between two readings, where it is still known.`), h('div', { class: 'controls' }, downloads('report/month', asked))),
+        h('div', { class: 'tools' }, h('p', { class: 'muted' }, `${found.rows.length} months, the newest first. A peak is the highest rate ${this.ofHosts ? 'of one host’s interface ' : ''}between two readings, where it is still known.`), h('div', { class: 'controls' }, downloads('report/month', asked))),
         h('section', { class: 'card', 'aria-label': 'Months' }, h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Months' }, h('table', {}, h('caption', { class: 'hidden' }, 'Usage by month'),
           h('thead', {}, h('tr', {}, titles.map((one, n) => (n === 4 ? h('td', {}) : h('th', { scope: 'col', class: n ? 'n' : null }, one))))),
           h('tbody', {}, rows), h('tfoot', {}, h('tr', {}, h('th', { scope: 'row' }, 'All'), this.sums(all), h('td', {}), numbers(f.bytes(this.daily(all))), this.peaks(all)))))));
@@ -330,7 +366,7 @@ export class Months extends View {
     return ['rx', 'tx'].map((way) => {
       const peak = row[`peak_${way}_bytes_per_second`];
       const at = row[`peak_${way}_at`];
-      return h('td', { class: 'n', title: peak == null ? null : `${f.when(f.parse(at))}, ${visible(row[`peak_${way}_interface`] || '')}` }, peak == null ? '' : f.rate(peak), peak == null ? '' : h('small', { class: 'muted' }, ` ${f.shortDay(f.parse(at))}`));
+      return h('td', { class: 'n', title: peak == null ? null : `${f.when(f.parse(at))}, ${['interface', 'host'].map((key) => visible(row[`peak_${way}_${key}`] || '')).filter(Boolean).join(' of ')}` }, peak == null ? '' : f.rate(peak), peak == null ? '' : h('small', { class: 'muted' }, ` ${f.shortDay(f.parse(at))}`));
     });
   }
 
@@ -355,18 +391,14 @@ export class Interfaces extends View {
         this.body.replaceChildren(trouble({ kind: 'no-data', message: 'No interface has been seen yet', hint: 'start recording with: netusage daemon' }));
         return;
       }
+      if (this.ofHosts) {
+        this.all(found);
+        return;
+      }
       const busy = found.rows.toSorted((a, b) => b.counted - a.counted || b.rx_bytes + b.tx_bytes - a.rx_bytes - a.tx_bytes);
       this.chosen = params.get('interface') || busy[0]?.interface;
       this.params = params;
-      this.table ??= new Table('interfaces', [
-        { title: 'Interface', value: (row) => row.interface, cell: (row) => this.name(row) },
-        { title: 'State', value: (row) => row.state, cell: (row) => row.state },
-        { title: 'In the total', value: (row) => (row.counted ? 1 : 0), cell: (row) => h('span', { class: 'why', title: visible(row.reason) }, h('b', {}, row.counted ? 'yes' : 'no'), `: ${visible(row.reason)}`) },
-        { title: 'Received', n: true, value: (row) => row.rx_bytes, cell: (row) => f.bytes(row.rx_bytes) },
-        { title: 'Sent', n: true, value: (row) => row.tx_bytes, cell: (row) => f.bytes(row.tx_bytes) },
-        { title: 'Total', n: true, value: (row) => row.rx_bytes + row.tx_bytes, cell: (row) => f.bytes(row.rx_bytes + row.tx_bytes) },
-        seen('First seen', 'first_seen'), seen('Last seen', 'last_seen'),
-      ], (row) => `${row.interface} ${row.kind} ${row.state} ${row.reason}`, 5);
+      this.table ??= new Table('interfaces', this.columns, (row) => `${row.interface} ${row.kind} ${row.state} ${row.reason}`, 5);
       this.table.show(found.rows);
       if (!this.table.element.isConnected) {
         this.account = h('section', { class: 'card', 'aria-label': 'Account' });
@@ -376,7 +408,26 @@ export class Interfaces extends View {
     });
   }
 
+  get columns() {
+    return [
+      { title: 'Interface', value: (row) => row.interface, cell: (row) => this.name(row) },
+      { title: 'State', value: (row) => row.state, cell: (row) => row.state },
+      { title: 'In the total', value: (row) => (row.counted ? 1 : 0), cell: (row) => h('span', { class: 'why', title: visible(row.reason) }, h('b', {}, row.counted ? 'yes' : 'no'), `: ${visible(row.reason)}`) },
+      amount('Received', 'rx_bytes'), amount('Sent', 'tx_bytes'),
+      { title: 'Total', n: true, value: (row) => row.rx_bytes + row.tx_bytes, cell: (row) => f.bytes(row.rx_bytes + row.tx_bytes) },
+      seen('First seen', 'first_seen'), seen('Last seen', 'last_seen'),
+    ];
+  }
+
+  // of several hosts: each leads to its timeline
+  all(found) {
+    this.table ??= new Table('interfaces', [{ title: 'Host', value: (row) => row.host, cell: (row) => visible(row.host) }, ...this.columns], (row) => `${row.host} ${row.interface} ${row.kind} ${row.state} ${row.reason}`, 6);
+    this.table.show(found.rows);
+    if (!this.table.element.isConnected) this.body.replaceChildren(h('section', { class: 'card', 'aria-label': 'Interfaces' }, h('div', { class: 'tools' }, h('h2', {}, 'All interfaces'), h('div', { class: 'controls' }, downloads('interfaces', {}))), this.table.element));
+  }
+
   name(row) {
+    if (this.ofHosts) return h('a', { class: 'long', 'data-id': `${row.host} ${row.interface}`, title: visible(row.interface), href: link('/', '', { host: row.host, interface: pattern(row.interface), last: '30d' }) }, visible(row.interface), row.kind && h('small', { class: 'muted' }, ` ${visible(row.kind)}`));
     return h('a', { class: 'long', 'data-id': row.interface, title: visible(row.interface), href: link('/interfaces', this.params, { interface: row.interface }), 'aria-current': row.interface === this.chosen ? 'true' : null }, visible(row.interface), row.kind && h('small', { class: 'muted' }, ` ${visible(row.kind)}`));
   }
 
