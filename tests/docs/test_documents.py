@@ -20,6 +20,8 @@ from support.ledgers import START_S, writing
 from netusage.cli.main import COMMANDS, LazyGroup
 from netusage.cli.main import cli as root_command
 from netusage.cli.manpages import reference_markdown
+from netusage.ledger import hosts
+from netusage.model import US
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -109,8 +111,10 @@ def test_every_example_in_the_documents_and_in_the_help_does_what_it_says(exampl
         for word in words
     ]
     home = _with_somebody_to_tell(words, home, tmp_path)
-    if words[:1] in (["fleet"], ["ship"]):
+    if words[:1] in (["fleet"], ["ship"]) or "--fleet" in words:
         words, home = _with_a_fleet(words, home, tmp_path, request.getfixturevalue("servers"))
+    if "--of-host" in words and "--fleet" not in words:
+        _merge_somebody(tmp_path)
     runs = (
         next((one for one in (words[0], " ".join(words[:2])) if one in RUNS_UNTIL_STOPPED), None)
         if words and "--once" not in words
@@ -186,11 +190,21 @@ def _with_a_fleet(words, home, directory, servers):
     return words, home
 
 
+def _merge_somebody(directory):
+    """Take the ledger of another machine into the one that is asked."""
+    source = directory / "machine.db"
+    with writing(source) as ledger:
+        ledger.count(ledger.interface("eth0"), START_S, 5, 6, 7, 8)
+        ledger.commit(START_S + 60)
+    hosts.merge(str(directory / "own.db"), str(source), "laptop", now_us=START_S * US)
+
+
 def _with_a_plan(words, home, directory):
     """The environment of what is about data plans: there is one, unless the example adds it."""
     config = directory / "plans.toml"
-    plan = '[[plan]]\nname = "home"\ncap = "100 TB"\n'
-    config.write_text("" if words[:2] == ["plan", "add"] else plan, encoding="utf-8")
+    plan = "" if words[:2] == ["plan", "add"] else '[[plan]]\nname = "home"\ncap = "100 TB"\n'
+    before = Path(home["NETUSAGE_CONFIG"]).read_text(encoding="utf-8") if "--fleet" in words else ""
+    config.write_text(before + plan, encoding="utf-8")
     return {**home, "NETUSAGE_CONFIG": str(config)}
 
 
