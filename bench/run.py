@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 import lab
 import tables
 
-PARTS = ("read", "recorder", "memory", "reports", "whole", "applications", "live", "web")
+PARTS = ("read", "recorder", "memory", "reports", "whole", "applications", "live", "web", "fleet")
 
 
 def main() -> int:
