@@ -17,6 +17,7 @@ QUARTER_S = 900
 US = 1_000_000
 NS = 1_000_000_000
 LARGEST = (1 << 63) - 1  # number that a ledger holds
+SCOPE_AT_HOME = 255  # in a fleet, of what a host does not say how far away the other end was
 SHORTEST_DAY_S, LONGEST_DAY_S = 21 * 3600, 27 * 3600  # of any zone since 1970
 
 

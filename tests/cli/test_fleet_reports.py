@@ -260,6 +260,8 @@ def test_applications_that_their_host_keeps_at_home_have_that_for_a_name(
         ("kernel: beginnings and ends of TCP connections", "", ""),
         ("unattributed", "", ""),
     }
+    rows = asked(capsys, "apps", "--fleet", "--by", "scope", *STRETCH)["rows"]
+    assert [row["scope"] for row in rows if row["scope"]] == ["kept at home"]
 
 
 # ---- What goes wrong --------------------------------------------------------------------------------------------

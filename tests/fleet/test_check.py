@@ -11,7 +11,7 @@ from netusage.fleet.schema import GAP, SHARE, SHARE_MONTH, TABLES, USAGE, USAGE_
 from netusage.ledger import ship_journal
 from netusage.ledger.batch import Part
 from netusage.model import QUARTER_S, US, Counters, GapKind, Who
-from netusage.settings.schema import FleetSettings
+from netusage.settings.schema import FLEET_SHARES, FleetSettings
 
 pytestmark = pytest.mark.system
 LARGE = (1 << 62) - 1
@@ -196,7 +196,7 @@ def test_days_that_are_wrong_and_right_together_are_a_difference(store, path):
     assert row.ledger.rows - row.fleet.rows == 2
 
 
-@pytest.mark.parametrize("allowed", [(), ("users",), ("applications", "users", "units")])
+@pytest.mark.parametrize("allowed", [(), ("users",), ("users", "scopes"), FLEET_SHARES])
 def test_what_stays_at_home_makes_fewer_rows_on_both_sides(store, path, allowed):
     deliver(store, path, share=allowed)
     found = [row for row in compare(store, path).rows if row.part.what == "share"]

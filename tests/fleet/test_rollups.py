@@ -18,7 +18,7 @@ from netusage.ledger import ship_journal
 from netusage.ledger.batch import Part
 from netusage.ledger.ship_journal import ShipJournal
 from netusage.model import QUARTER_S, US, Counters, Who
-from netusage.settings.schema import FleetSettings
+from netusage.settings.schema import FLEET_SHARES, FleetSettings
 
 pytestmark = pytest.mark.system
 HOUR_S = 3600
@@ -189,7 +189,7 @@ def test_what_stays_at_home_is_in_no_day_or_month(store, path):
             ledger.count(epoch, START_S, 1000)
             share(ledger, epoch, START_S, name, 100 + n, user=f"user{n}")
         ledger.commit(START_S + HOUR_S)
-    for allowed in (("applications", "users", "units"), ("users",), ()):
+    for allowed in (FLEET_SHARES, ("users",), ()):
         deliver(store, path, share=allowed)
         assert_the_same(store, path)
         for table in ("share_day", "share_month"):

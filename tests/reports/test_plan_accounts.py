@@ -13,7 +13,7 @@ from netusage.ledger import hosts
 from netusage.ledger.batch import Part
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.several import HostsReader
-from netusage.model import QUARTER_S, US, Counters, Who
+from netusage.model import QUARTER_S, SCOPE_AT_HOME, US, Counters, Who
 from netusage.reports import plan_accounts
 from netusage.reports.plan_accounts import accounts, free_stretches
 from netusage.settings.schema import InterfaceSettings, PlanSettings
@@ -128,6 +128,17 @@ def test_what_is_left_out_in_free_hours_is_not_taken_off_again(ledger):
     (first, _) = told(ledger.path, plan(exclude_lan=True, free_hours=("00:00-00:25",)))
     free, lan = 1_000 + 500, 600 + 1_200
     assert first == (6_000, free, lan, 0, 0, 900 + 1_800, 6_000 - free - lan)
+
+
+def test_what_a_host_keeps_at_home_counts_and_is_told_as_unknown(ledger):
+    eth0 = ledger.interface("eth0")
+    ledger.count(eth0, START_S, 1_000, 0)
+    for scope, number in ((SCOPE_AT_HOME, 600), (1, 100)):
+        ledger.share(Part(START_S, eth0, WEB, scope, 6, 4), Counters(number))
+    ledger.commit(START_S + 7200)
+    assert told(ledger.path, plan(exclude_lan=True))[0] == (1_000, 0, 100, 0, 0, 900, 900)
+    both = told(ledger.path, plan(exclude_lan=True, zero_rated=("web",)))[0]
+    assert both == (1_000, 0, 100, 600, 0, 300, 300)
 
 
 def test_what_two_sockets_were_given_is_not_left_out_twice(ledger):

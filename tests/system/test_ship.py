@@ -44,7 +44,8 @@ from netusage.fleet.store import Store, address_of
 from netusage.fleet.tables import missing
 from netusage.ledger import ship_journal
 from netusage.ledger.repair import repair
-from netusage.model import QUARTER_S, US
+from netusage.model import QUARTER_S, SCOPE_AT_HOME, US
+from netusage.settings.schema import FLEET_SHARES
 
 pytest.importorskip("httpx")
 pytestmark = [pytest.mark.system]
@@ -347,7 +348,7 @@ def test_what_stays_at_home_is_never_sent_and_sums_are_the_same(tmp_path, fleet)
                 share(ledger, at_s, epoch, name, 1000 + n, user=f"user{n}")
         ledger.commit(START_S + DAY_S)
     told = {}
-    for allowed in ((), ("applications",), ("users",), ("units",), ("applications", "users", "units")):
+    for allowed in ((), ("applications",), ("users",), ("units",), ("scopes",), FLEET_SHARES):
         own = replace(fleet, share=allowed, database=new_database())
         make_tables(own)
         deliver(path, own)
@@ -359,6 +360,8 @@ def test_what_stays_at_home_is_never_sent_and_sums_are_the_same(tmp_path, fleet)
                 for column in columns
                 if store.query(f"SELECT 1 FROM {store.table('share')} WHERE {column} != '' LIMIT 1")
             }
+            scopes = {row[0] for row in store.query(f"SELECT DISTINCT scope FROM {store.table('share')}")}
+            assert scopes == ({3} if "scopes" in allowed else {SCOPE_AT_HOME})
             text = str(store.query(f"SELECT * FROM {store.table('share')}"))
             assert ("user1" in text) == ("users" in allowed)
     assert told == {
@@ -366,7 +369,8 @@ def test_what_stays_at_home_is_never_sent_and_sums_are_the_same(tmp_path, fleet)
         ("applications",): {"application"},
         ("users",): {"user"},
         ("units",): {"unit"},
-        ("applications", "users", "units"): {"application", "path", "user", "unit"},
+        ("scopes",): set(),
+        FLEET_SHARES: {"application", "path", "user", "unit"},
     }
 
 
@@ -374,7 +378,7 @@ def test_when_other_things_may_leave_the_host_all_of_it_is_told_anew(tmp_path, f
     path = tmp_path / "ledger.db"
     with writing(path) as ledger:
         live(ledger, [ledger.interface("eth0")], START_S + 6 * 3600, random.Random(15))
-    for allowed in (("applications", "users", "units"), (), ("users",)):
+    for allowed in (FLEET_SHARES, (), ("users", "scopes"), ("users",)):
         deliver(path, replace(fleet, share=allowed))
         with asking(fleet) as store:
             assert_the_same(store, path)

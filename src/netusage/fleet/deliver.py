@@ -28,7 +28,7 @@ from netusage.fleet.utc import DAY_S, day_of, starts_within
 from netusage.ledger import ship_queries
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.ship_journal import Progress, ShipJournal
-from netusage.model import QUARTER_S, Who
+from netusage.model import QUARTER_S, SCOPE_AT_HOME, Who
 
 if TYPE_CHECKING:
     from netusage.ledger.answers import GapRecord, InterfaceRecord
@@ -316,10 +316,10 @@ class Delivery:
         """Rows without what stays at home; those that cannot be told apart then are one."""
         found: rollups.Told = {}
         for row in rows:
-            who = self._told(row.who)
+            who, scope = self._told(row.who), row.scope if "scope" in self._fields else SCOPE_AT_HOME
             key = (
                 *(*_named(interfaces, row.interface_id), who.kind, who.name, who.path, who.user, who.unit),
-                *(who.container, who.pod, row.scope, row.protocol, row.family),
+                *(who.container, who.pod, scope, row.protocol, row.family),
             )
             found[key] = rollups.add_up(found.get(key), (row.seconds, *row.counters))
         return found
@@ -419,13 +419,14 @@ class Delivery:
 
 
 def told_fields(shared: Collection[str]) -> frozenset[str]:
-    """The fields of `Who` that may leave the host. A path may have the name of a user in it."""
+    """What may leave the host: fields of `Who`, and scope. A path may have the name of a user in it."""
     found = {"kind"}
     if "applications" in shared:
         found.add("name")
         found.update({"path"} if "users" in shared else ())
     found.update({"user"} if "users" in shared else ())
     found.update({"unit", "container", "pod"} if "units" in shared else ())
+    found.update({"scope"} if "scopes" in shared else ())
     return frozenset(found)
 
 

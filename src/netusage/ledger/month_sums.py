@@ -20,7 +20,7 @@ FROM (
   SELECT start_s, interface_id, change, max(seconds > {QUARTER_S} OR kind = 'other') AS is_folded,
     {", ".join(_OF_GROUP.format(name) for name in _COUNTERS)}
   FROM share_change JOIN share USING (start_s) JOIN application ON id = application_id
-  GROUP BY start_s, interface_id, scope, protocol, family, {{fields}}
+  GROUP BY start_s, interface_id, protocol, family, {{fields}}
   HAVING {" OR ".join(f"{half} > 0" for half in _HALVES)}
 ) GROUP BY start_s, interface_id
 """  # noqa: S608  # fixed texts
@@ -105,7 +105,7 @@ def share_month_sums(
     Args:
         reader: of the ledger.
         month_of: the month of a time in UTC seconds.
-        fields: of `Who`, by which applications are told apart; they make the rows.
+        fields: of `Who`, and scope, by which applications are told apart; they make the rows.
     """
     names = {one.id: (one.name, one.kind) for one in reader.interfaces()}
     days = folded_days(reader)

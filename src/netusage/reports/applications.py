@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError, UsageError
 from netusage.ledger.answers import InterfaceRecord, ShareRecord
-from netusage.model import QUARTER_S, ZERO, Counters, Who
+from netusage.model import QUARTER_S, SCOPE_AT_HOME, ZERO, Counters, Who
 from netusage.periods import Period, refuse_reversed
 from netusage.reports import selection
 from netusage.reports.usage import DEFAULT_COUNTS, Question, ReportKind, asked_periods
@@ -26,7 +26,9 @@ NOBODY = {
 }
 REST = "unattributed"
 TWICE = "delivered twice"
-AT_HOME = "kept at home"  # an application that its host does not name to the fleet
+AT_HOME = (
+    "kept at home"  # an application, or how far away the other end was, that a host does not tell the fleet
+)
 # what the kernel sends by itself, by protocol
 _OF_THE_KERNEL = {0: "ARP and the like", 6: "beginnings and ends of TCP connections"}
 
@@ -104,6 +106,12 @@ def _name(row: ShareRecord) -> str:
     return name_of(row.who)
 
 
+def _scope(number: int) -> str:
+    if number == SCOPE_AT_HOME:
+        return AT_HOME
+    return SCOPES[number] if number < len(SCOPES) else str(number)
+
+
 def _protocol(number: int) -> str:
     return PROTOCOLS.get(number, f"IP protocol {number}") if number else "other"
 
@@ -116,7 +124,7 @@ WORDS: dict[str, Callable[[ShareRecord], str]] = {
     "unit": lambda row: row.who.unit,
     "container": lambda row: row.who.container,
     "pod": lambda row: row.who.pod,
-    "scope": lambda row: SCOPES[row.scope] if row.scope < len(SCOPES) else str(row.scope),
+    "scope": lambda row: _scope(row.scope),
     "protocol": lambda row: _protocol(row.protocol),
     "family": lambda row: f"IPv{row.family}" if row.family else "other",
 }

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError
 from netusage.ledger.answers import InterfaceRecord, ShareRecord, Usage
-from netusage.model import LONGEST_DAY_S, MINUTE_S, QUARTER_S
+from netusage.model import LONGEST_DAY_S, MINUTE_S, QUARTER_S, SCOPE_AT_HOME
 from netusage.periods import clock_changes
 from netusage.reports import selection
 from netusage.reports.coverage import Stretch, length, union
@@ -420,6 +420,8 @@ def _counting(plan: PlanSettings, *, by_name: bool) -> Callable[[Sequence[ShareR
                 lan += number
             elif by_name and is_zero_rated(record.who.kind, record.who.name, record.who.path):
                 zero_rated += number
+            elif plan.exclude_lan and record.scope == SCOPE_AT_HOME:
+                everybody -= number  # it counts, and might not have to
         return _Had(everybody, lan, zero_rated)
 
     return count
@@ -452,6 +454,8 @@ def _shares_of_days(
             if application in free_of_charge
             else None
         )
+        if left_out is None and plan.exclude_lan and scope == SCOPE_AT_HOME:
+            continue  # as what no application is known of
         while start_s >= cuts[n + 1]:  # rows come by time
             n += 1
         number = way(rx, tx)

@@ -28,7 +28,12 @@ def weekday_number(name: Weekday) -> int:
 Direction = Literal["both", "rx", "tx"]
 Globs = tuple[str, ...]
 Percents = tuple[int, ...]
-FLEET_SHARES = ("applications", "users", "units")  # what may leave a host beside the usage of interfaces
+FLEET_SHARES = (
+    "applications",
+    "users",
+    "units",
+    "scopes",
+)  # what may leave a host beside the usage of interfaces
 AlertKind = Literal["rate", "quota"]
 QuotaPeriod = Literal["day", "week", "month"]
 
@@ -396,9 +401,9 @@ class FleetSettings:
         high="10min",
     )
     share: Globs = _key(
-        ("applications", "users", "units"),
+        FLEET_SHARES,
         "What may leave this host beside the usage of interfaces: applications; users and units (with containers and "
-        "pods) of those. An empty list: none of them.",
+        "pods) of those; scopes, that is how far away the other ends were. An empty list: none of them.",
         kind="shares",
     )
     labels: Globs = _key(
