@@ -26,7 +26,7 @@ from support.looking import LOOK
 from netusage.ledger import writer
 from netusage.recorder.loop import Timing
 
-_EXAMPLES, _STEPS = {"thorough": (500, 50), "search": (5000, 60)}.get(LOOK, (15, 30))
+_EXAMPLES, _STEPS = {"thorough": (250, 50), "search": (5000, 60)}.get(LOOK, (15, 30))
 _NAMES = ("eth0", "wg0", "tun0", "va", "vb")
 _MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 _HEAVY = 10**9  # a reset of counters that are larger than this cannot be hidden by what is counted after it

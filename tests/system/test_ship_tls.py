@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 from support import clickhouse
-from support.book import assert_it_adds_up, rows
+from support.book import assert_it_adds_up
 from support.clickhouse import PASSWORD, Certificates, ClickHouse, why_not
 from support.deliveries import (
     asking,
@@ -194,7 +194,6 @@ def test_beside_a_recorder_certificates_are_changed_while_it_runs(
         assert recorder.stop() == 143
         until(lambda: not shipper_pid(ledger), "the end of the shipper")
         assert PASSWORD not in recorder.err
-        assert all(run["late_samples"] == 0 for run in rows(ledger, "SELECT late_samples FROM run"))
         with open(file, encoding="utf-8") as written:
             assert PASSWORD not in written.read()
     finally:

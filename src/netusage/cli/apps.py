@@ -75,7 +75,7 @@ def command(
     period = options.asked_period(since, until, where)
     inv.refuse_by_host(by)
     chosen = by or _SHOWN
-    with inv.record(by) as reader:
+    with shares.no_collections(), inv.record(by) as reader:
         found = applications(reader, period, chosen, settings.interfaces, interfaces)
         told = documents.tiers(reader, *period)
     inv.tell_behind(period.end_s)

@@ -1,9 +1,7 @@
 """netusage report: usage by period."""
 
-import contextlib
-import gc
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -112,25 +110,13 @@ def command(  # noqa: PLR0917  # click passes them by name
     if set(by) - {"machine", "interface", "host"}:
         _report_applications(inv, question, by)
         return
-    with _no_collections():
+    with shares.no_collections():
         with inv.record(by) as reader, progress("Reading the record", stream=sys.stderr) as advance:
             reader.on_progress(lambda: advance(0))
             answer = report(reader, question)
             told = documents.tiers(reader, answer.start_s, answer.end_s)
         inv.tell_behind(answer.end_s)
         _write(inv, answer, reader.path, told)
-
-
-@contextlib.contextmanager
-def _no_collections() -> Iterator[None]:
-    """Rows have no cycles: looking through thousands of them for garbage would take as long as making them."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def parse_percentile(text: str) -> int:
@@ -180,7 +166,11 @@ def _report_applications(inv: Invocation, question: "Question", by: tuple[str, .
             "applications have no rates: they are recorded by quarters of an hour",
             hint="leave out --peak and --percentile, or tell apart interfaces",
         )
-    with inv.record(by) as reader, progress("Reading the record", stream=sys.stderr) as advance:
+    with (
+        shares.no_collections(),
+        inv.record(by) as reader,
+        progress("Reading the record", stream=sys.stderr) as advance,
+    ):
         reader.on_progress(lambda: advance(0))
         answer = by_period(reader, question, by)
         told = documents.tiers(reader, answer.start_s, answer.end_s)

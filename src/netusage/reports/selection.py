@@ -77,9 +77,10 @@ def machine(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> Seri
 def machines(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> list[Series]:
     """The machine's total of each host, by host; of one that counts nothing as well."""
     ids: dict[str, list[int]] = {}
+    is_plain = not overrides.counted and not overrides.not_counted
     for interface in interfaces:
         own = ids.setdefault(interface.host, [])
-        if part(interface, overrides).counted:
+        if interface.counted if is_plain else part(interface, overrides).counted:
             own.append(interface.id)
     return [Series(None, tuple(ids[host]), host) for host in sorted(ids)]
 

@@ -182,7 +182,7 @@ def report(reader: Record, question: Question) -> UsageReport:
     else:
         rows = _rows(reader, question, series, spans, begun)
     rows = _with_rates(reader, question, rows, series, interfaces)
-    totals = [] if question.kind is ReportKind.TOP else _totals(rows)
+    totals = [] if question.kind is ReportKind.TOP else _totals(rows, is_one=len(spans) == 1)
     of_hosts = any(one.host for one in interfaces)
     return UsageReport(question, rows, totals, spans[0].start_s, spans[-1].end_s, of_hosts)
 
@@ -321,8 +321,15 @@ def _top_rows(
     ]
 
 
-def _totals(rows: Sequence[UsageRow]) -> list[UsageRow]:
-    """One row for each series, over all of its periods."""
+def _totals(rows: Sequence[UsageRow], *, is_one: bool) -> list[UsageRow]:
+    """One row for each series, over all of its periods, without rates; `is_one`: there is one period."""
+    if is_one:
+        has_rates = any(row[-4:-1] != (None, None, None) for row in rows)
+        return (
+            [row._replace(rx_peak=None, tx_peak=None, percentile=None) for row in rows]
+            if has_rates
+            else list(rows)
+        )
     of_series: dict[tuple[str, str | None], list[UsageRow]] = {}
     for row in rows:
         of_series.setdefault((row.host, row.interface), []).append(row)
