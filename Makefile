@@ -26,6 +26,9 @@ TEST_PACKAGES = tzdata iproute2 nftables mount util-linux procps systemd groff z
 AXE = build/node/node_modules/axe-core/axe.min.js
 BENCH_PACKAGES = iproute2 vnstat nethogs chromium
 
+# one more than there are processors, since tests wait for processes much of the time; four at the most
+WORKERS = $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1); [ $$n -lt 4 ] && echo $$((n + 1)) || echo 4)
+
 # Every worker of the tests, and every process that they start, would compile all of it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -86,7 +89,7 @@ test: system-packages $(AXE)
 	$(TEST_VENV)/bin/python -m build --wheel --outdir dist .
 	$(TEST_VENV)/bin/python -m pip install $(PIP_FLAGS) "$$(echo dist/*.whl)[test,check]"
 	$(call linters,$(TEST_VENV))
-	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not alone'
+	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile -m 'not alone'
 	NETUSAGE_HYPOTHESIS=thorough $(TEST_VENV)/bin/python -m pytest -q -m alone
 
 $(AXE):
