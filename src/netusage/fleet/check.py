@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from netusage.errors import NoDataError
 from netusage.fleet.deliver import shared_of, told_fields
-from netusage.fleet.rollups import COUNTED, COUNTERS, HALVES
+from netusage.fleet.halves import COUNTED, COUNTERS, halves, sums_of_halves, whole
 from netusage.fleet.schema import (
     GAP,
     HOST,
@@ -25,7 +25,7 @@ from netusage.fleet.schema import (
     literal,
 )
 from netusage.fleet.store import Store
-from netusage.fleet.utc import DAY_S, next_month, starts_within
+from netusage.fleet.utc import DAY_S, month_number, next_month, starts_within
 from netusage.fleet.utc import month_of as month_start
 from netusage.ledger.month_sums import Part, Sums, folded_days, month_sums, share_month_sums
 from netusage.ledger.reader import LedgerReader
@@ -187,12 +187,12 @@ def _sums(
     asked += [(SHARE, _month_as_folded(days), f"{own} AND {month}") for month in months]
     for table, month, where in asked:
         sql = (
-            f"SELECT interface, kind, {month} AS month, count(), {HALVES} FROM {store.table(table.name)} FINAL "  # noqa: S608  # our own texts and numbers
-            f"WHERE {where} AND ({COUNTED}) GROUP BY interface, kind, month"
+            f"SELECT interface, kind, {month} AS month, count(), {', '.join(sums_of_halves(COUNTERS))} FROM {store.table(table.name)} FINAL "  # noqa: S608  # our own texts and numbers
+            f"WHERE {where} AND {COUNTED} GROUP BY interface, kind, month"
         )
-        for interface, kind, at, rows, *halves in store.query(sql):
+        for interface, kind, at, rows, *numbers in store.query(sql):
             part = Part(table.name, interface, kind, at)
-            found[part] = Sums(*map(add, found.get(part, _NOTHING), (rows, *_whole(halves), 0)))
+            found[part] = Sums(*map(add, found.get(part, _NOTHING), (rows, *whole(numbers), 0)))
     return found
 
 
@@ -232,36 +232,36 @@ def _days_and_months(
         of_month = f"{own} AND {month}"
         asked.append((SHARE, SHARE_DAY, "toYYYYMMDD(start)", of_month))
         asked.append((SHARE, SHARE_MONTH, "toYYYYMM(start)", of_month))
-    for quarters, sums, at, where in asked:
+    for quarters, told, at, where in asked:
         month = "intDiv(at, 100)" if at.endswith("DD(start)") else "at"
         sql = (
             f"SELECT interface, kind, {month} AS month, sum(is_made), sum(is_made AND is_same), sum(NOT is_same), "  # noqa: S608  # as above
-            f"{_of_sides('sum({})')} FROM ({_each(store, where, quarters, sums, at)}) GROUP BY interface, kind, month"
+            f"{_of_sides('sum({})')} FROM ({_each(store, where, quarters, told, at)}) GROUP BY interface, kind, month"
         )
-        for interface, kind, when, made, right, wrong, *halves in store.query(sql):
-            numbers = _whole(halves)
-            part = Part(sums.name, interface, kind, when)
+        for interface, kind, when, made, right, wrong, *both in store.query(sql):
+            numbers = whole(both)
+            part = Part(told.name, interface, kind, when)
             found[part] = Sums(made, *numbers[:4]), Sums(right, *numbers[4:]), not wrong
     return found
 
 
-def _each(store: Store, where: str, quarters: Table, sums: Table, at: str) -> str:
+def _each(store: Store, where: str, quarters: Table, told: Table, at: str) -> str:
     """Each day or month by its key, with whether it is what its quarters add up to: a SELECT.
 
     Differences are added up as they wrap around: they are zero in the end where there is none.
     """
-    key = ", ".join(name for name in sums.key if name not in ("host", "start", "ledger"))
-    highest = [name for name in ("peak_rx", "peak_tx") if name in sums.names]
+    key = ", ".join(name for name in told.key if name not in ("host", "start", "ledger"))
+    highest = [name for name in ("peak_rx", "peak_tx") if name in told.names]
     columns = ", ".join((key, *COUNTERS, *highest))
     sides = (
         f"SELECT {columns}, {when} AS at, toInt64({sign}) AS sign FROM {store.table(table.name)} FINAL WHERE {where}"  # noqa: S608  # as above
-        for table, when, sign in ((quarters, at, 1), (sums, at, -1))
+        for table, when, sign in ((quarters, at, 1), (told, at, -1))
     )
     same = [f"sum(toInt64({name}) * sign) = 0" for name in COUNTERS]
     same += [f"max(if(sign > 0, {name}, 0)) = max(if(sign < 0, {name}, 0))" for name in highest]
-    halves = _of_sides("sum(if(sign {sign} 0, {half}, 0)) AS {name}")
+    both = _of_sides("sum(if(sign {sign} 0, {half}, 0)) AS {name}")
     return (
-        f"SELECT {key}, at, max(sign > 0 AND ({COUNTED})) AS is_made, ({' AND '.join(same)}) AS is_same, {halves} "  # noqa: S608  # as above
+        f"SELECT {key}, at, max(sign > 0 AND {COUNTED}) AS is_made, ({' AND '.join(same)}) AS is_same, {both} "  # noqa: S608  # as above
         f"FROM ({' UNION ALL '.join(sides)}) GROUP BY {key}, at"
     )
 
@@ -271,14 +271,10 @@ def _of_sides(form: str) -> str:
     found = []
     for side, sign in (("made", ">"), ("told", "<")):
         for name in COUNTERS:
-            for end, half in (("high", f"bitShiftRight({name}, 32)"), ("low", f"bitAnd({name}, 4294967295)")):
+            for end, half in zip(("high", "low"), halves(name), strict=True):
                 alias = f"{side}_{name}_{end}"
                 found.append(form.format(alias, sign=sign, half=half, name=alias))
     return ", ".join(found)
-
-
-def _whole(halves: Sequence[int]) -> list[int]:
-    return [(high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True)]
 
 
 def month_of(at_s: int) -> int:
@@ -288,5 +284,4 @@ def month_of(at_s: int) -> int:
 
 @lru_cache(maxsize=4096)
 def _month(day: int) -> int:
-    when = datetime.fromtimestamp(day * DAY_S, UTC)
-    return when.year * 100 + when.month
+    return month_number(day * DAY_S)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from netusage.errors import FleetError
 from netusage.fleet import rollups
-from netusage.fleet.rollups import COUNTERS
+from netusage.fleet.halves import COUNTERS
 from netusage.fleet.schema import GAP, HOST, INTERFACE, SHARE, SPAN, TABLES, USAGE, Table, host_key, literal
 from netusage.fleet.utc import DAY_S, day_of, starts_within
 from netusage.ledger import ship_queries

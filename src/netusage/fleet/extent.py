@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netusage.fleet.halves import COUNTED
 from netusage.fleet.levels import DAYS, MONTHS, QUARTERS, end_of, within
 from netusage.fleet.schema import SPAN
-from netusage.fleet.usage_sums import COUNTERS
 from netusage.model import QUARTER_S, US
 
 if TYPE_CHECKING:
     from netusage.fleet.members import Asked, Members
 
 _QUARTER_US = QUARTER_S * US
-_SAYS_SOMETHING = f"({' OR '.join(f'{name} > 0' for name in COUNTERS)})"
 
 
 def extent(asked: Asked, members: Members) -> tuple[int, int] | None:
@@ -40,7 +39,7 @@ def _first_and_last(asked: Asked, members: Members) -> tuple[int, int] | None:
     nothing all is asked with it.
     """
     hosts = members.hosts_condition()
-    says_something = f"{hosts} AND {_SAYS_SOMETHING}"
+    says_something = f"{hosts} AND {COUNTED}"
     quick = _between(asked, members, "" if members.are_all else f" WHERE {hosts}")
     if quick is not None:
         looked_at = " UNION ALL ".join(

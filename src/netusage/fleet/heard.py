@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.fleet.members import Asked, Members
-from netusage.fleet.schema import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +32,5 @@ def heard(store: Store, hosts: Sequence[str] = (), labels: Sequence[str] = ()) -
         NoDataError: there is no such host.
         FleetError: the store cannot be asked, or not all of it.
     """
-    names = Members(Asked(store.columns, store.table), hosts, labels).names
-    sql = f"SELECT host, max(seen_us), max(sealed_until_s) FROM {store.table(HOST.name)} FINAL GROUP BY host"  # noqa: S608  # our own names
-    return [Heard(names[key], seen_us, until_s) for key, seen_us, until_s in store.query(sql) if key in names]
+    members = Members(Asked(store.columns, store.table), hosts, labels)
+    return [Heard(name, seen_us, members.known_until_s[name]) for name, seen_us in members.seen_us.items()]

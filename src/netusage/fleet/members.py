@@ -10,8 +10,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from netusage.errors import NoDataError
+from netusage.fleet.halves import COUNTERS
 from netusage.fleet.schema import HOST, INTERFACE, literal
-from netusage.fleet.usage_sums import COUNTERS, ask_sums, select_sums
+from netusage.fleet.usage_sums import ask_sums, select_sums
 from netusage.ledger.answers import InterfaceRecord
 from netusage.model import ZERO, Counters
 from netusage.reports.selection import matches
@@ -83,6 +84,7 @@ class Members:
         has_sums: all of them deliver sums of days and months.
         tiers: how they tell applications apart, each once, that of the last delivery last.
         known_until_s: by name, until when what they counted has arrived, UTC seconds.
+        seen_us: by name, when they delivered last, UTC microseconds.
 
     Raises:
         NoDataError: there is no such host.
@@ -99,8 +101,10 @@ class Members:
         self.has_sums = all(row[4] for row in own)
         self.tiers = list(reversed(dict.fromkeys(row[3] for row in reversed(own))))
         self.known_until_s: dict[str, int] = {}
-        for row in own:
+        self.seen_us: dict[str, int] = {}
+        for row in own:  # the last delivery comes last
             name = self.names[row[0]]
+            self.seen_us[name] = row[2]
             self.known_until_s[name] = max(self.known_until_s.get(name, 0), row[5])
         self._grouped: tuple[tuple[tuple[int, ...], ...], Grouping] | None = None
 

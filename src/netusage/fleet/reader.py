@@ -9,7 +9,7 @@ from netusage.errors import UsageError
 from netusage.fleet import extent, share_sums, usage_peaks, usage_sums
 from netusage.fleet.members import COLUMNS, Asked, Members, in_order, made
 from netusage.fleet.schema import GAP, SPAN
-from netusage.ledger.answers import GapRecord, Peaks, SpanRecord, Usage
+from netusage.ledger.answers import GapRecord, Peaks, SpanRecord, Usage, busiest_of
 from netusage.model import QUARTER_S
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ class FleetReader:
             UsageError: as `usage`.
         """
         (usage,) = self.usage([ids], edges, packets=packets)
-        ranked = sorted(range(len(usage)), key=lambda n: usage[n].total_bytes, reverse=True)[:count]
-        return [(n, usage[n]) for n in ranked if usage[n].total_bytes]
+        return busiest_of(usage, count)
 
     def spans(self, since_us: int, until_us: int) -> list[SpanRecord]:
         """The estimated stretches that overlap [since, until)."""

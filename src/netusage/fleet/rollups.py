@@ -9,19 +9,15 @@ have, to the byte and by the same names.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from netusage.fleet.halves import COUNTED, COUNTERS, sums_of_halves, whole
 from netusage.fleet.schema import DAY, SHARE, SHARE_DAY, SHARE_MONTH, USAGE_DAY, USAGE_MONTH, Table
-from netusage.fleet.utc import DAY_S, day_of, month_of, next_month, starts_within
+from netusage.fleet.utc import DAY_S, day_of, month_number, month_of, next_month, starts_within
 from netusage.ledger import ship_queries
 from netusage.ledger.reader import LedgerReader
 from netusage.model import LARGEST
 
-COUNTERS = ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets")
-# Sums in halves, so that none overflows.
-HALVES = ", ".join(f"sum(bitShiftRight({name}, 32)), sum(bitAnd({name}, 4294967295))" for name in COUNTERS)
-COUNTED = " OR ".join(f"{name} > 0" for name in COUNTERS)
 # Columns of `SHARE` that tell rows of one start apart; sums: how long the longest is, in seconds, and four counters.
 _KEY = tuple(name for name in SHARE.key if name not in ("host", "start", "ledger"))
 Key = tuple[Any, ...]
@@ -44,12 +40,6 @@ class Source(Protocol):
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""
         ...
-
-
-def _name(month_s: int) -> int:
-    """A month as in 202611."""
-    when = datetime.fromtimestamp(month_s, UTC)
-    return when.year * 100 + when.month
 
 
 def add_up(into: Sums | None, more: Iterable[int]) -> Sums:
@@ -158,7 +148,7 @@ class Shares:
 
     def _of_months(self, months: list[int]) -> dict[int, Told]:
         """The sums of their days: those that were told just now, and what the store has of the others."""
-        names = {_name(month_s): month_s for month_s in months}
+        names = {month_number(month_s): month_s for month_s in months}
         where = f"{starts_within(months[0], next_month(months[-1]))} AND toYYYYMM(start) IN ({', '.join(map(str, names))})"
         if self._days:
             where += f" AND {DAY} NOT IN ({', '.join(str(day_s // DAY_S) for day_s in self._days)})"
@@ -174,15 +164,14 @@ class Shares:
         """What the store has by periods, as SQL has them, where something is so: one question, however many they are."""
         key = ", ".join(_KEY)
         sql = (
-            f"SELECT {period} AS period, {key}, max(if({COUNTED}, seconds, 0)), {HALVES} "  # noqa: S608  # our own texts and numbers
+            f"SELECT {period} AS period, {key}, max(if({COUNTED}, seconds, 0)), {', '.join(sums_of_halves(COUNTERS))} "  # noqa: S608  # our own texts and numbers
             f"FROM {self._store.table(table.name)} FINAL WHERE {self._own} AND {where} AND seq > {self._above} "
             f"GROUP BY period, {key}"
         )
         found: dict[int, Told] = {}
         for number, *row in self._store.query(sql):
             seconds, *halves = row[len(_KEY) :]
-            sums = ((high << 32) + low for high, low in zip(halves[::2], halves[1::2], strict=True))
-            found.setdefault(number, {})[tuple(row[: len(_KEY)])] = [seconds, *sums]
+            found.setdefault(number, {})[tuple(row[: len(_KEY)])] = [seconds, *whole(halves)]
         return found
 
     @staticmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import add
 from typing import TYPE_CHECKING, Any
 
+from netusage.fleet.halves import COUNTED, COUNTERS
 from netusage.fleet.levels import (
     DAYS,
     MONTHS,
@@ -15,7 +16,7 @@ from netusage.fleet.levels import (
     within,
 )
 from netusage.fleet.members import COLUMNS, in_order
-from netusage.fleet.usage_sums import COUNTERS, TIME, ask_in_turns, select_sums
+from netusage.fleet.usage_sums import TIME, ask_in_turns, select_sums
 from netusage.fleet.utc import DAY_S
 from netusage.ledger.answers import SeenRecord, ShareRecord
 from netusage.model import QUARTER_S, US, Counters, Who
@@ -31,7 +32,6 @@ _WHO = dict(
     zip(Who._fields, ("who_kind", "application", "path", "user", "unit", "container", "pod"), strict=True)
 )
 _OTHERS = ("scope", "protocol", "family")
-_SAYS_SOMETHING = f"({' OR '.join(f'{name} > 0' for name in COUNTERS)})"
 _EVERY_WHO = ", ".join(_WHO.values())
 _MOST_FOR_QUARTERS = 20  # hosts that are few enough for looking at all quarters
 # FINAL has one thread in old versions, so sums over all hosts are asked for in two parts at once; keys are hexadecimal.
@@ -66,7 +66,7 @@ def by_period(
                 COUNTERS,
                 by,
                 f"FROM {asked.table(level.share.name)} FINAL "
-                f"WHERE {part} AND {grouping.condition} AND {within(own)} AND {_SAYS_SOMETHING}",
+                f"WHERE {part} AND {grouping.condition} AND {within(own)} AND {COUNTED}",
                 more=["max(seconds)"],
                 in_halves=in_halves,
             )
@@ -160,7 +160,7 @@ class Applications:
             sql = (
                 f"SELECT {', '.join(COLUMNS)}, {_EVERY_WHO}, toUInt32(start) AS start_s, "  # noqa: S608  # quoted
                 f"scope, protocol, rx_bytes, tx_bytes, seconds FROM {table} FINAL WHERE {hosts} "
-                f"AND {within([(low, low + width)])} AND {_SAYS_SOMETHING}"
+                f"AND {within([(low, low + width)])} AND {COUNTED}"
             )
             columns = self._asked.columns(in_order(sql, "start_s"))
             interfaces = map(known.get, zip(*columns[:3], strict=True))
@@ -186,7 +186,7 @@ class Applications:
         sql = (
             f"SELECT {', '.join([*columns, _EVERY_WHO])}, toUInt32(min(start)), toUInt32(max(start)) "  # noqa: S608  # quoted
             f"FROM {self._asked.table(level.share.name)} FINAL "
-            f"WHERE {members.hosts_condition()} AND {_SAYS_SOMETHING} GROUP BY {', '.join([*columns, _EVERY_WHO])}"
+            f"WHERE {members.hosts_condition()} AND {COUNTED} GROUP BY {', '.join([*columns, _EVERY_WHO])}"
         )
         times: dict[int, tuple[int, int]] = {}
         for row in zip(*self._asked.columns(sql), strict=True):

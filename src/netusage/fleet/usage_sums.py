@@ -6,12 +6,13 @@ halves then.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from netusage.fleet.halves import COUNTERS, halves, joined, sums_of_halves
 from netusage.fleet.levels import Periods, in_turns, stretches, within
 from netusage.fleet.schema import SPAN
+from netusage.ledger.usage_queries import split
 from netusage.model import US
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from netusage.fleet.levels import Level, Stretch
     from netusage.fleet.members import Asked, Grouping, Members
 
-BYTES = ("rx_bytes", "tx_bytes")
-COUNTERS = (*BYTES, "rx_packets", "tx_packets")
+BYTES = COUNTERS[:2]
 TIME = "toInt64(toUInt32(start))"
 
 
@@ -84,12 +84,7 @@ def select_sums(
             whether a sum may have wrapped.
     """
     if in_halves:
-        sums = [
-            f"sum({half})"
-            for name in names
-            for half in (f"bitShiftRight({name}, 32)", f"bitAnd({name}, 4294967295)")
-        ]
-        guard = []
+        sums, guard = sums_of_halves(names), []
     else:
         sums = [f"sum({name})" for name in names]
         every = names[0]
@@ -137,12 +132,9 @@ def ask_sums(asked: Asked, statement: Callable[[bool], str], names: int, before:
     if not any(columns.pop()):
         return columns
     columns = asked.columns(statement(True))
-    halves = columns[before : before + 2 * names]
-    whole = [
-        [(high << 32) + low for high, low in zip(*pair, strict=True)]
-        for pair in zip(halves[::2], halves[1::2], strict=True)
-    ]
-    return [*columns[:before], *whole, *columns[before + 2 * names :]]
+    both = columns[before : before + 2 * names]
+    sums = [list(map(joined, *pair)) for pair in zip(both[::2], both[1::2], strict=True)]
+    return [*columns[:before], *sums, *columns[before + 2 * names :]]
 
 
 def _of_quarters(
@@ -209,13 +201,7 @@ def _of_spans(
 
     def statement(in_halves: bool) -> str:
         whole = select_sums(names, where + stretch, f"{source} AND ({inside})", in_halves=in_halves)
-        numbers = [
-            f"toUInt64({half})"
-            for name in names
-            for half in (
-                (f"bitShiftRight({name}, 32)", f"bitAnd({name}, 4294967295)") if in_halves else (name,)
-            )
-        ]
+        numbers = [f"toUInt64({part})" for name in names for part in (halves(name) if in_halves else (name,))]
         alone = [*grouping.columns, "materialize(toInt64(0)) AS period", "start_us", "end_us", *numbers]
         guard = [] if in_halves else ["toUInt8(0)"]
         return f"{whole} UNION ALL SELECT {', '.join(alone + guard)} {source} AND NOT ({inside})"
@@ -233,25 +219,8 @@ def _of_spans(
         if g is None or not (starts[n] or ends[n]):
             continue
         numbers = [column[n] for column in columns[width:]]
-        for place, part in _split(edges_us, starts[n], ends[n], numbers):
+        for place, part in split(edges_us, starts[n], ends[n], numbers):
             places.append(g * periods.count + place)
             for own, number in zip(parts, part, strict=True):
                 own.append(number)
     yield places, parts
-
-
-def _split(
-    edges_us: Sequence[int], start_us: int, end_us: int, numbers: Sequence[int]
-) -> Iterator[tuple[int, list[int]]]:
-    """The parts of an estimated stretch by period: up to a time, number * (time - start) // (end - start)."""
-    length = end_us - start_us
-    n = bisect_right(edges_us, start_us) - 1
-    if n >= 0 and end_us <= edges_us[n + 1]:
-        yield n, list(numbers)
-        return
-    n = max(n, 0)
-    while n < len(edges_us) - 1 and edges_us[n] < end_us:
-        low = max(edges_us[n], start_us) - start_us
-        high = min(edges_us[n + 1], end_us) - start_us
-        yield n, [number * high // length - number * low // length for number in numbers]
-        n += 1

@@ -25,6 +25,12 @@ def _month_of_day(day: int) -> int:
     return (day - datetime.fromtimestamp(day * DAY_S, UTC).day + 1) * DAY_S
 
 
+def month_number(at_s: int) -> int:
+    """The month of a time as in 202611."""
+    when = datetime.fromtimestamp(at_s, UTC)
+    return when.year * 100 + when.month
+
+
 def next_month(month_s: int) -> int:
     """When the month after that which begins then does."""
     return month_of(month_s + 31 * DAY_S)

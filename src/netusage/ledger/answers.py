@@ -9,6 +9,10 @@ from netusage.ledger.lock import Holder
 from netusage.model import QUARTER_S, Counters, Who
 from netusage.records import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class LedgerState(NamedTuple):
     """The ledger's own row.
@@ -93,6 +97,12 @@ class Usage(NamedTuple):
 
 
 NO_USAGE = Usage()
+
+
+def busiest_of(usage: Sequence[Usage], count: int) -> list[tuple[int, Usage]]:
+    """The `count` periods with the most bytes, the busiest first, by number; none without bytes."""
+    ranked = sorted(range(len(usage)), key=lambda n: usage[n].total_bytes, reverse=True)[:count]
+    return [(n, usage[n]) for n in ranked if usage[n].total_bytes]
 
 
 class Peak(NamedTuple):

@@ -23,6 +23,7 @@ from netusage.ledger.answers import (
     Usage,
     VersionRecord,
     WatchedRecord,
+    busiest_of,
 )
 from netusage.ledger.reader import LedgerReader
 from netusage.model import Who
@@ -144,9 +145,8 @@ class HostsReader:
         self, ids: Sequence[int], edges: Sequence[int], count: int, *, packets: bool = True
     ) -> list[tuple[int, Usage]]:
         """See `LedgerReader.busiest`."""
-        usages = self.usage([ids], edges, packets=packets)[0]
-        ranked = sorted(range(len(usages)), key=lambda n: -usages[n].total_bytes)[:count]
-        return [(n, usages[n]) for n in ranked if usages[n].total_bytes]
+        (usage,) = self.usage([ids], edges, packets=packets)
+        return busiest_of(usage, count)
 
     def spans(self, since_us: int, until_us: int) -> list[SpanRecord]:
         """See `LedgerReader.spans`."""

@@ -392,32 +392,47 @@ def _add_spans(
     """
     sql = _SPANS.format(packets=", rx_packets, tx_packets" if packets else "")
     edges_us = [at * US for at in edges]
-    last = len(edges) - 2
     estimated: dict[int, list[Numbers]] = {}  # by group; most have none
     for row in connection.execute(sql, (edges_us[-1], edges_us[0])).fetchall():
-        g, start_us, end_us, rx, tx = row[:5]
+        g, start_us, end_us, *numbers = row
         own = estimated.get(g)
         if own is None:
-            own = estimated[g] = [[0] * (last + 1) for _ in row[3:]]
-        n = bisect_right(edges_us, start_us) - 1
-        if n >= 0 and end_us <= edges_us[n + 1]:
-            own[0][n] += rx
-            own[1][n] += tx
-            if packets:
-                own[2][n] += row[5]
-                own[3][n] += row[6]
-            continue
-        length = end_us - start_us
-        n = max(n, 0)
-        while n <= last and edges_us[n] < end_us:
-            low = max(edges_us[n], start_us) - start_us
-            high = min(edges_us[n + 1], end_us) - start_us
-            for column, number in zip(own, row[3:], strict=True):
-                column[n] += number * high // length - number * low // length
-            n += 1
+            own = estimated[g] = [[0] * (len(edges) - 1) for _ in numbers]
+        for n, part in split(edges_us, start_us, end_us, numbers):
+            for column, number in zip(own, part, strict=True):
+                column[n] += number
     for g, own in estimated.items():
         known = columns[g]
         for way, more in zip(
             range(6) if packets else (0, 1, 4, 5), (own + own[:2]) if packets else own[:2] * 2, strict=True
         ):
             known[way] = list(map(add, known[way], more))
+
+
+def split(
+    edges_us: Sequence[int], start_us: int, end_us: int, numbers: Numbers
+) -> Iterator[tuple[int, Numbers]]:
+    """The parts of an estimated stretch by period: up to a time, number * (time - start) // (end - start).
+
+    Every store splits by this, so that all of them tell the same.
+
+    Args:
+        edges_us: of the periods, ascending UTC microseconds; the stretch overlaps at least one of them.
+        start_us: of the stretch.
+        end_us: likewise.
+        numbers: of the whole stretch.
+
+    Yields:
+        The number of a period, and its part of each number.
+    """
+    length = end_us - start_us
+    n = bisect_right(edges_us, start_us) - 1
+    if n >= 0 and end_us <= edges_us[n + 1]:
+        yield n, numbers
+        return
+    n = max(n, 0)
+    while n < len(edges_us) - 1 and edges_us[n] < end_us:
+        low = max(edges_us[n], start_us) - start_us
+        high = min(edges_us[n + 1], end_us) - start_us
+        yield n, [number * high // length - number * low // length for number in numbers]
+        n += 1
