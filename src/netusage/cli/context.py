@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from netusage.settings.load import Flag, Loaded
     from netusage.settings.schema import Settings
 
-_AT_HOME_S = 2 * 3600  # so long a host may have something that it has not delivered yet
 _MOST_NAMES = 5
 
 P = ParamSpec("P")
@@ -198,8 +197,7 @@ class Invocation:
 
         if not self.fleet and not self._known_until_s:
             return
-        at_home_s = max(_AT_HOME_S, 2 * self.settings.fleet.interval_us // 1_000_000)
-        until_s = min(until_s, int(time.time()) - at_home_s)
+        until_s = min(until_s, int(time.time()) - self.settings.fleet.at_home_us // 1_000_000)
         late = sorted((known_s, name) for name, known_s in self._known_until_s.items() if known_s < until_s)
         self._behind = [name for _, name in late]
         if late:

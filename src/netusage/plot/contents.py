@@ -127,7 +127,7 @@ def gather(
         if Panel.APPLICATIONS in panels
         else None
     )
-    hosts = len({one.host for one in reader.interfaces()} - {""})
+    hosts = len({one.host for one in reader.interfaces(totals=False)} - {""})
     return Contents(
         question,
         interfaces,

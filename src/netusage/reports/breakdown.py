@@ -90,7 +90,7 @@ def breakdown(
     Raises:
         NoDataError: a pattern matches no interface, or of a chosen host there is none.
     """
-    interfaces = reader.interfaces()
+    interfaces = reader.interfaces(totals=False)
     of_hosts = has_hosts(interfaces)
     ids = choice.series(interfaces, overrides).ids
     # many hosts have too many interfaces to tell them apart together with everything else
@@ -213,7 +213,7 @@ class Known(NamedTuple):
 
 def known(reader: Record, shares: Shares) -> list[Known]:
     """Every application that was ever seen, with its bytes of all time on all interfaces, the busiest first."""
-    told = shares.of([one.id for one in reader.interfaces()], ("kind", "name"))
+    told = shares.of([one.id for one in reader.interfaces(totals=False)], ("kind", "name"))
     of_numbers = _added((key.application, pair) for key, pair in told.sums(0, 1 << 62).items())
     sums = _added((_known_as(told.who(number)), pair) for number, pair in of_numbers.items())
     together: dict[tuple[str, str], list[SeenRecord]] = {}

@@ -128,7 +128,7 @@ def accounts(
     Raises:
         NoDataError: none of the plan's interfaces was ever seen.
     """
-    ids = [one.id for one in members(reader.interfaces(), plan, overrides)]
+    ids = [one.id for one in members(reader.interfaces(totals=False), plan, overrides)]
     if exact_at and splits_days(reader, plan, len(ids), edges):
         return _by_utc_days(reader, plan, edges, zone, overrides, exact_at=exact_at)
     told_apart = _tells_apart(plan)

@@ -245,7 +245,7 @@ def standings(
     asked = cycles[0 if plan.roll_over else since : until]
     own = _by_cycle(reader, plan, asked, zone, overrides)
     rolled_over = _rolled_over(plan, [sum(day.used for day in days) + added for days, added in own])
-    own_interfaces = members(reader.interfaces(), plan, overrides)
+    own_interfaces = members(reader.interfaces(totals=False), plan, overrides)
     hosts = {one.host for one in own_interfaces}
     source = _Source(
         reader.path,

@@ -34,6 +34,7 @@ FLEET_SHARES = (
     "units",
     "scopes",
 )  # what may leave a host beside the usage of interfaces
+_AT_HOME_US = 2 * 3600 * 1_000_000  # at the least
 AlertKind = Literal["rate", "quota"]
 QuotaPeriod = Literal["day", "week", "month"]
 
@@ -415,6 +416,11 @@ class FleetSettings:
     def interval_us(self) -> int:
         """Time between two deliveries, in microseconds."""
         return parse_duration(self.interval)
+
+    @property
+    def at_home_us(self) -> int:
+        """How long a host may have something that it has not delivered, and is not late; in microseconds."""
+        return max(_AT_HOME_US, 2 * self.interval_us)
 
     @property
     def timeout_us(self) -> int:

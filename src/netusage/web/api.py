@@ -304,7 +304,9 @@ class Api:
 
         def find(asked: Asked) -> Document:
             spans = asked_periods(asked.reader, question)
-            series = len(asked.reader.interfaces()) if question.patterns or question.by_host else 1
+            series = (
+                len(asked.reader.interfaces(totals=False)) if question.patterns or question.by_host else 1
+            )
             if len(spans) * series > MOST_ROWS and kind is not ReportKind.TOP:
                 hint = "ask for longer periods, or a shorter time"
                 raise UsageError(f"that would be more than {MOST_ROWS:,} rows", hint=hint)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from netusage.reports.shares import Shares
 
 _LOOK_AGAIN_S = 10  # at when hosts were heard of
-_AT_HOME_S = 2 * 3600  # at the least, as the command line has it
 _MOST_NAMES = 5
 _COLUMNS = [
     Column("host", "Host"),
@@ -118,7 +117,7 @@ def untold(
     What any host may still have at home, because it tells every now and then, makes nobody late.
     """
     own = [one for one in heard if choice.is_of(one.name)]
-    limit_s = min(end_s, now_s - _at_home_s(settings))
+    limit_s = min(end_s, now_s - settings.fleet.at_home_us // US)
     late = sorted((one.until_s, one.name) for one in own if one.until_s < limit_s)
     others = [one.until_s for one in own if one.until_s >= limit_s]
     return {
@@ -130,15 +129,10 @@ def untold(
     }
 
 
-def _at_home_s(settings: Settings) -> int:
-    """How long hosts may keep something before it is delivered."""
-    return max(_AT_HOME_S, 2 * settings.fleet.interval_us // US)
-
-
 def now_of(asked: Asked, hosts: Hosts, settings: Settings, zone: tzinfo) -> dict[str, Any]:
     """The present of hosts that tell now and then: today and this month as far as they have told, and who told when."""
     reader, heard = asked.reader, hosts.heard(asked.reader)
-    ids = machine(reader.interfaces(), settings.interfaces).ids
+    ids = machine(reader.interfaces(totals=False), settings.interfaces).ids
     extent = reader.extent()
     known_until_s = max((one.until_s for one in heard), default=0)
     found: dict[str, Any] = {}
@@ -160,7 +154,7 @@ def now_of(asked: Asked, hosts: Hosts, settings: Settings, zone: tzinfo) -> dict
         "count": len(heard),
         "last": _one(by_time[-1], zone) if by_time else None,
         "first": _one(by_time[0], zone) if by_time else None,
-        "behind": sum(one.until_s < asked.now_s - _at_home_s(settings) for one in heard),
+        "behind": sum(one.until_s < asked.now_s - settings.fleet.at_home_us // US for one in heard),
     }
 
 
@@ -190,7 +184,7 @@ def of_each(asked: Asked, hosts: Hosts, period: Period, overrides: Overrides, zo
     """What each host used in whole quarters of an hour, the busiest first, and how far it is known."""
     reader = asked.reader
     heard = {one.name: one for one in hosts.heard(reader)}
-    series = machines(reader.interfaces(), overrides)
+    series = machines(reader.interfaces(totals=False), overrides)
     usages = reader.usage([one.ids for one in series], list(period), packets=False)
     total = sum(usage.total_bytes for (usage,) in usages)
     rows: list[dict[str, Any]] = [
