@@ -11,7 +11,8 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from support.clickhouse import PASSWORD, Certificates, ClickHouse, why_not
+from support import clickhouse
+from support.clickhouse import PASSWORD, Certificates
 from support.clickhouse import store as store_of
 
 from netusage.errors import ConfigError, FleetError
@@ -284,10 +285,7 @@ def certificates(tmp_path_factory):
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory, certificates):
     """A server that speaks TLS with those who have a certificate of its authority."""
-    if why_not():
-        pytest.skip(why_not())
-    with ClickHouse(tmp_path_factory.mktemp("tls") / "server", certificates=certificates) as running:
-        yield running
+    yield from clickhouse.secure(tmp_path_factory, certificates)
 
 
 def files(certificates, name="host", ca="ca"):

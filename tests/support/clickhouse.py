@@ -363,6 +363,14 @@ def alone(tmp_path_factory):
         yield running
 
 
+def secure(tmp_path_factory, certificates):
+    """One that speaks TLS with those who have a certificate of its authority; otherwise as `alone`."""
+    if why_not():
+        pytest.skip(why_not())
+    with ClickHouse(tmp_path_factory.mktemp("tls") / "server", certificates=certificates) as running:
+        yield running
+
+
 def sharded(tmp_path_factory):
     """Two servers that are a cluster; otherwise as `alone`."""
     if why_not():

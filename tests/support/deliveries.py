@@ -35,6 +35,13 @@ def make_tables(settings):
             store.execute(statement.sql)
 
 
+def fleet_of(server):
+    """Settings of a fleet with a database of its own, whose tables are there."""
+    made = settings_for(server.url)
+    make_tables(made)
+    return made
+
+
 @contextmanager
 def asking(settings):
     """The store of a fleet."""

@@ -17,6 +17,7 @@ from support.deliveries import (
     asking,
     deliver,
     deliver_until_it_works,
+    fleet_of,
     has_arrived,
     live,
     make_tables,
@@ -59,9 +60,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def fleet(server):
     """Settings of a fleet with a database of its own."""
-    made = settings_for(server.url)
-    make_tables(made)
-    return made
+    return fleet_of(server)
 
 
 def shares_in(settings):
@@ -442,8 +441,7 @@ def test_a_server_that_is_killed_at_any_moment_has_everything_in_the_end(tmp_pat
     monkeypatch.setattr("netusage.fleet.deliver.ROWS_AT_ONCE", 50)
     path, dice = tmp_path / "ledger.db", random.Random(18)
     with clickhouse.ClickHouse(tmp_path / "server") as server, writing(path) as ledger:
-        fleet = settings_for(server.url)
-        make_tables(fleet)
+        fleet = fleet_of(server)
         epochs = [ledger.interface("eth0")]
         calls, kills = [], []
 

@@ -15,6 +15,7 @@ from support import clickhouse
 from support.deliveries import (
     asking,
     deliver,
+    fleet_of,
     has_arrived,
     live,
     make_tables,
@@ -48,9 +49,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def fleet(server):
     """Settings of a fleet with a database of its own."""
-    made = settings_for(server.url)
-    make_tables(made)
-    return made
+    return fleet_of(server)
 
 
 def same(settings, *paths):
@@ -86,8 +85,7 @@ def test_a_full_disk_is_said_once_and_what_waited_arrives_when_there_is_room(
     small, start, ledger, configure, record, space
 ):
     server, disk = small
-    fleet = settings_for(server.url)
-    make_tables(fleet)
+    fleet = fleet_of(server)
     dice = random.Random(31)
     with writing(ledger) as book:
         epochs = [book.interface("eth0")]
@@ -115,8 +113,7 @@ def test_of_what_finds_no_room_no_part_is_counted_and_nothing_is_folded_meanwhil
     small, tmp_path, monkeypatch
 ):
     server, disk = small
-    fleet = settings_for(server.url)
-    make_tables(fleet)
+    fleet = fleet_of(server)
     path, dice = tmp_path / "ledger.db", random.Random(32)
     arrived, said = [], set()
 

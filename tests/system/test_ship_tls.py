@@ -39,10 +39,7 @@ def certificates(tmp_path_factory):
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory, certificates):
     """A server that speaks TLS with those who have a certificate of its authority."""
-    if why_not():
-        pytest.skip(why_not())
-    with ClickHouse(tmp_path_factory.mktemp("tls") / "server", certificates=certificates) as running:
-        yield running
+    yield from clickhouse.secure(tmp_path_factory, certificates)
 
 
 @pytest.fixture(scope="module")
