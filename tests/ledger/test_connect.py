@@ -1,13 +1,26 @@
 """Opening the ledger's file, and SQLite's errors in this project's words."""
 
+import contextlib
 import os
 import sqlite3
+import stat
+import subprocess
+import sys
 
 import pytest
 from support.ledgers import START_S, writing
 
 from netusage.errors import LedgerBusyError, LedgerCorruptError, LedgerError, NoDataError
 from netusage.ledger import connect
+
+NOBODY = 65534
+HOLD = """
+import sys
+from netusage.ledger import connect
+with connect.reading(sys.argv[1]):
+    print("reading", flush=True)
+    sys.stdin.readline()
+"""
 
 
 @pytest.fixture
@@ -49,6 +62,82 @@ def test_each_error_of_sqlite_becomes_what_can_be_done_about_it(code, kind):
     assert type(failure.value) is kind
     assert "ledger.db" in failure.value.message
     assert "\n" not in str(failure.value)
+
+
+@pytest.fixture
+def as_nobody(tmp_path):
+    """A function that makes this process one without privileges, or (False) root again."""
+    others = [place for place in (tmp_path, *tmp_path.parents) if not place.stat().st_mode & stat.S_IXOTH]
+    for place in others:
+        place.chmod(place.stat().st_mode | stat.S_IXOTH)
+
+    groups = os.getgroups()
+
+    def become(without=True):
+        os.seteuid(0)
+        os.setgroups([] if without else groups)
+        os.setegid(NOBODY if without else os.getgid())
+        os.seteuid(NOBODY if without else 0)
+
+    yield become
+    become(False)
+
+
+@pytest.fixture
+def owned_by_nobody(path):
+    """A ledger of an unprivileged recorder while root, who reads it, has just made its files and not given them away yet."""
+    directory = os.path.dirname(path)
+    for name in (directory, *(os.path.join(directory, file) for file in os.listdir(directory))):
+        os.chown(name, NOBODY, NOBODY)
+    hold = [sys.executable, "-c", HOLD, path]
+    with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout.readline() == "reading\n"
+        for file in (f"{path}-wal", f"{path}-shm"):
+            assert os.stat(file).st_uid == NOBODY  # SQLite gave them away; back to the moment before
+            os.chown(file, 0, 0)
+            os.chmod(file, 0o644)
+        yield path
+        reader.communicate("\n", timeout=30)
+
+
+@pytest.mark.root
+def test_a_writer_waits_while_root_who_reads_has_the_logs_for_a_moment(owned_by_nobody, as_nobody):
+    paused = []
+
+    def pause(seconds):
+        paused.append(seconds)
+        as_nobody(False)
+        for file in (f"{owned_by_nobody}-wal", f"{owned_by_nobody}-shm"):
+            os.chown(file, NOBODY, NOBODY)
+        as_nobody()
+
+    as_nobody()
+    connection = connect.connect_writer(owned_by_nobody, busy_ms=1000, pause=pause)
+    with contextlib.closing(connection), connect.transaction(connection):
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (1000,)
+        connection.execute("UPDATE ledger SET sealed_until_s = sealed_until_s")
+    assert len(paused) == 1
+
+
+@pytest.mark.root
+def test_a_writer_that_may_never_write_says_so_after_a_few_attempts(owned_by_nobody, as_nobody):
+    paused = []
+    as_nobody()
+    with (
+        contextlib.closing(
+            connect.connect_writer(owned_by_nobody, busy_ms=1000, pause=paused.append)
+        ) as connection,
+        pytest.raises(LedgerBusyError, match="readonly"),
+        connect.translated(owned_by_nobody, "write"),
+        connect.transaction(connection),
+    ):
+        pass
+    assert 1 < len(paused) < 10
+
+
+def test_a_writer_opens_a_file_that_another_one_has_locked(path):
+    with contextlib.closing(connect.connect_writer(path, busy_ms=1)) as holder, connect.transaction(holder):
+        connect.connect_writer(path, busy_ms=1, pause=pytest.fail).close()
 
 
 def test_a_number_that_sqlite_cannot_hold_is_an_error_of_the_ledger():

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from netusage.errors import (
     LedgerBusyError,
@@ -24,6 +24,7 @@ from netusage.records import NamedTuple
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_ATTEMPTS, _PAUSE_S = 5, 0.01
 
 
 class Kind(NamedTuple):
@@ -87,8 +88,37 @@ def translated(path: str, doing: str, what: str = "ledger") -> Iterator[None]:
         raise LedgerError(f"cannot {doing} the {what} {path}: a number is beyond 2^63") from error
 
 
-def connect_writer(path: str, *, busy_ms: int) -> sqlite3.Connection:
-    """Open (or create) the file for the one recorder. `busy_ms`: how long a locked database is waited for."""
+def connect_writer(
+    path: str, *, busy_ms: int, pause: Callable[[float], None] = time.sleep
+) -> sqlite3.Connection:
+    """Open (or create) the file for the one recorder. `busy_ms`: how long a locked database is waited for.
+
+    A reader with more privileges (`sudo netusage`) that opens the file first makes its -wal and -shm files, and SQLite
+    gives them to the ledger's owner only then: who opens them in between may not write until the file is opened anew.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        connection = _writer(path, busy_ms)
+        if _lets_write(connection, busy_ms):
+            return connection
+        connection.close()
+        pause(_PAUSE_S)
+    return _writer(path, busy_ms)
+
+
+def _lets_write(connection: sqlite3.Connection, busy_ms: int) -> bool:
+    """Whether anything can be written; another one's lock says nothing against it."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+    return True
+
+
+def _writer(path: str, busy_ms: int) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=busy_ms / 1000, isolation_level=None)
     try:
         for pragma in (
