@@ -194,14 +194,15 @@ static __always_inline __u64 running(void)
     return leader->start_boottime ^ leader->self_exec_id << 52;
 }
 
-/* The running process's owner. */
-static __always_inline __u64 current_owner(void)
+/* The owner of the running process, which is `user`. Fields are read where a helper would have to be called. */
+static __always_inline __u64 current_owner(__u64 user)
 {
+    struct task_struct *task = bpf_get_current_task_btf();
     struct process process = {
-        .user = running(),
-        .cgroup = bpf_get_current_cgroup_id(),
-        .uid = bpf_get_current_uid_gid(),
-        .tgid = bpf_get_current_pid_tgid() >> 32,
+        .user = user,
+        .cgroup = task->cgroups->dfl_cgrp->kn->id,
+        .uid = task->cred->uid.val,
+        .tgid = task->tgid,
     };
     __u64 *known = bpf_map_lookup_elem(&met, &process);
 
@@ -217,11 +218,12 @@ SEC("cgroup/sock_create")
 int made(struct bpf_sock *sock)
 {
     struct ownership *own = ownership_of(sock);
+    __u64 user = running();
 
     if (!own)
         return 1;
-    own->owner = current_owner();
-    own->user = own->owner ? running() : 0;
+    own->owner = current_owner(user);
+    own->user = own->owner ? user : 0;
     own->is_stream = sock->type == SOCK_STREAM;
     own->netns = bpf_get_netns_cookie(sock);
     return 1;
@@ -274,7 +276,7 @@ static __always_inline int used(struct sock *sock)
         return 0;
     own->netns = sock->__sk_common.skc_net.net->net_cookie;
     own->is_stream = sock->sk_type == SOCK_STREAM;
-    __u64 owner = current_owner();
+    __u64 owner = current_owner(user);
     if (!owner)
         return 0;
     if (own->owner != owner) {
@@ -362,9 +364,12 @@ int ingress(struct __sk_buff *packet)
     struct bpf_sock *sock = packet->sk;
     struct ownership *own = 0;
     struct key key = {.ifindex = packet->ifindex, .used = 1};
+    enum end end = NO_STREAM;
 
-    if (sock)
+    if (sock) {
         own = bpf_sk_storage_get(&sockets, sock, 0, 0);
+        end = end_of(sock->state);
+    }
 #ifndef OLDER_KERNELS
     if (sock && (!own || own->is_part)) {
         sock = bpf_sk_fullsock(sock);
@@ -373,7 +378,7 @@ int ingress(struct __sk_buff *packet)
     }
 #endif
     key.netns = namespace_of(packet, own);
-    return count(packet, &key, own, own && own->is_stream, 0);
+    return count(packet, &key, own, own && own->is_stream ? end : NO_STREAM, 0);
 }
 
 /* Whose a packet is that is sent by no socket of an owner's. */
@@ -468,10 +473,11 @@ int transmit(__u64 *arguments)
         return count_nobodys(packet, device, sock);
     struct key key = {.ifindex = device->ifindex, .netns = device->nd_net.net->net_cookie, .used = 1};
     __u16 parts = parts_of(packet);
-    __u32 headers = 0, slot = parts > 1 ? 0 : slot_of_tcp(own, &key);
+    enum end end = own->is_stream ? end_of(sock->__sk_common.skc_state) : NO_STREAM;
+    __u32 headers = 0, slot = parts > 1 ? 0 : slot_of_tcp(own, &key, end);
     if (!slot) {
         headers = read_sent(&key, packet);
-        slot = slot_of_packet(own, &key, own->is_stream);
+        slot = slot_of_packet(own, &key, end);
     }
     return add_sent(slot, packet, parts, key.protocol, headers);
 }

@@ -72,7 +72,7 @@ static __always_inline int seen(struct __sk_buff *packet, int is_sent)
     key.netns = namespace_of(packet, own);
     if (!own && sock && sock->type != SOCK_RAW)
         key.owner = UNNAMED;
-    return count(packet, &key, own, sock && sock->type == SOCK_STREAM, is_sent);
+    return count(packet, &key, own, sock && sock->type == SOCK_STREAM ? end_of(sock->state) : NO_STREAM, is_sent);
 }
 
 SEC("cgroup_skb/ingress")

@@ -9,6 +9,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#define SYN_SENT 2 /* states of TCP sockets, include/net/tcp_states.h */
+#define LISTEN 10
 #define SOCK_STREAM 1
 #define SOCK_RAW 3
 #define ETHERNET_IPV4 0x0800
@@ -230,11 +232,22 @@ static __noinline __u32 slot_of(struct key *key)
     return overflow;
 }
 
+/* Whether packets of a socket can have another other end than those before: none can of a TCP socket that is connected.
+ * One that listens hears from many, and one that connects may have been connected to another before. */
+enum end { NO_STREAM, ANY_END, SAME_END };
+
+static __always_inline enum end end_of(__u32 state)
+{
+    return state == LISTEN || state == SYN_SENT ? ANY_END : SAME_END;
+}
+
 /* What a socket remembers of the slot that its packets went to: which packets those are, and in the lowest 14 bits the
- * slot. 0 where the namespace's or the interface's number is too large to be remembered. The other end of a TCP socket
- * is always the same, so its packets are told by namespace and interface alone, without a look at their headers. */
+ * slot. 0 where the namespace's or the interface's number is too large to be remembered. Once the other end stays the
+ * same, packets are told by namespace and interface alone, without a look at their headers. Before, and in the first
+ * packet of an accepted socket, which remembers what its listener did, they are told by scope and family as well. */
 #define SLOT_BITS 14
 #define TCP_SOCKET (1ULL << 17)
+#define TCP_PACKET (1ULL << 18)
 
 static __always_inline __u64 way_of(const struct key *key)
 {
@@ -248,33 +261,40 @@ static __always_inline __u64 remembered(struct ownership *own)
     return own ? *(volatile __u64 *)&own->cached : 0;
 }
 
-/* The slot of a TCP socket's packets on this way, if it is remembered; slot 0 is nobody's. */
-static __always_inline __u32 slot_of_tcp(struct ownership *own, const struct key *key)
+/* The slot of this way's packets in what is remembered; 0, which is nobody's, where that is of others. */
+static __always_inline __u32 slot_in(__u64 cached, __u64 way)
 {
-    __u64 way = way_of(key) | TCP_SOCKET, cached = remembered(own);
+    return cached >> SLOT_BITS == way >> SLOT_BITS ? cached & ((1 << SLOT_BITS) - 1) : 0;
+}
 
-    return cached >> SLOT_BITS == way >> SLOT_BITS && way > TCP_SOCKET ? cached & ((1 << SLOT_BITS) - 1) : 0;
+/* The slot of a connected TCP socket's packets on this way, if it is remembered. */
+static __always_inline __u32 slot_of_tcp(struct ownership *own, const struct key *key, enum end end)
+{
+    __u64 way = way_of(key);
+
+    return end == SAME_END && way ? slot_in(remembered(own), way | TCP_SOCKET) : 0;
 }
 
 /* The slot of a packet whose headers have been read. */
-static __always_inline __u32 slot_of_packet(struct ownership *own, struct key *key, int is_stream)
+static __always_inline __u32 slot_of_packet(struct ownership *own, struct key *key, enum end end)
 {
-    __u64 way = way_of(key), cached = remembered(own);
-    __u32 slot;
+    int is_tcp = key->protocol == TCP && end != NO_STREAM; /* and no raw socket's */
+    __u64 cached = remembered(own), known = is_tcp || key->protocol == UDP ? way_of(key) : 0;
+    __u64 way = known | (__u64)(key->scope & 3) << 15 | (__u64)(key->family == 6) << 14 | (is_tcp ? TCP_PACKET : 0);
+    __u64 kept = is_tcp && end == SAME_END ? known | TCP_SOCKET : way;
+    __u32 slot = known ? slot_in(cached, kept) : 0;
 
-    if (way && key->protocol == TCP && is_stream) /* and no raw socket */
-        way |= TCP_SOCKET;
-    else if (way && key->protocol == UDP)
-        way |= (__u64)(key->scope & 3) << 15 | (__u64)(key->family == 6) << 14;
-    else
-        way = 0;
-    if (way && cached >> SLOT_BITS == way >> SLOT_BITS && cached & (1 << SLOT_BITS) - 1)
-        return cached & ((1 << SLOT_BITS) - 1);
-    if (own)
-        key->owner = own->owner;
-    slot = slot_of(key);
-    if (own && way && slot >= OVERFLOW_SLOTS)
-        *(volatile __u64 *)&own->cached = way | slot;
+    if (slot)
+        return slot;
+    if (known && kept != way)
+        slot = slot_in(cached, way);
+    if (!slot) {
+        if (own)
+            key->owner = own->owner;
+        slot = slot_of(key);
+    }
+    if (own && known && slot >= OVERFLOW_SLOTS) /* and nobody else has got the socket meanwhile */
+        __sync_val_compare_and_swap(&own->cached, cached, kept | slot);
     return slot;
 }
 
@@ -293,23 +313,23 @@ static __always_inline __u64 namespace_of(struct __sk_buff *packet, struct owner
 
 /* Count a packet as cgroups see it: from the network layer's header on. `key` has its owner, where no socket has one,
  * and its namespace; `is_sent` is known when this is compiled. */
-static __always_inline int count(struct __sk_buff *packet, struct key *key, struct ownership *own, int is_stream,
+static __always_inline int count(struct __sk_buff *packet, struct key *key, struct ownership *own, enum end end,
                                  int is_sent)
 {
-    void *data = (void *)(long)packet->data, *end = (void *)(long)packet->data_end;
+    void *data = (void *)(long)packet->data, *data_end = (void *)(long)packet->data_end;
     __u32 length = packet->len, segments = packet->gso_segs, headers = 0;
-    __u32 slot = segments > 1 ? 0 : slot_of_tcp(own, key);
+    __u32 slot = segments > 1 ? 0 : slot_of_tcp(own, key, end);
 
     if (!slot) {
         if (packet->protocol == bpf_htons(ETHERNET_IPV4)) {
             struct ipv4_header *ip = data;
             key->family = 4;
-            if ((void *)(ip + 1) <= end)
+            if ((void *)(ip + 1) <= data_end)
                 headers = read_ipv4(key, ip, is_sent ? ip->to : ip->from);
         } else {
             struct ipv6_header *ip = data;
             key->family = 6;
-            if ((void *)(ip + 1) <= end)
+            if ((void *)(ip + 1) <= data_end)
                 headers = read_ipv6(key, ip, is_sent ? ip->to : ip->from);
         }
         if (is_sent && !own && key->owner == KERNEL && key->protocol == TCP) {
@@ -318,7 +338,7 @@ static __always_inline int count(struct __sk_buff *packet, struct key *key, stru
             if (flags & RESET)
                 key->owner = RESETS;
         }
-        slot = slot_of_packet(own, key, is_stream);
+        slot = slot_of_packet(own, key, end);
     }
     struct counter *counter = bpf_map_lookup_elem(&counters, &slot);
     if (!counter)

@@ -138,6 +138,71 @@ def test_connections_of_ipv6_and_mapped_ones_have_their_owners(
     assert counted == {family}
 
 
+def scopes_of(programs, lab, space, name):
+    """An owner's received and sent bytes at the cable, by scope and family."""
+    index, found = space.links()["cable"]["ifindex"], {}
+    for key, count in programs.read().items():
+        if (key.netns, key.ifindex) == (lab.cookies[space.name], index) and name_of(
+            programs, key.owner
+        ) == name:
+            found[key.scope, key.family] = count.rx_bytes, count.tx_bytes
+    return found
+
+
+def test_what_a_listener_accepts_is_counted_by_how_far_away_its_own_other_end_is(lab, programs):
+    for space, own in ((lab.left, 1), (lab.right, 2)):
+        space.inside(with_ipv6)
+        space.ip("addr", "add", f"203.0.113.{own}/24", "dev", "cable")
+        space.ip("addr", "add", f"2001:db8::{own}/64", "dev", "cable", "nodad")
+    server = lab.start(lab.right, "serve.py", SERVE, "::", 5000, 4, 0)
+    for address, size in (
+        ("10.9.0.2", 100_000),
+        ("203.0.113.2", 200_000),
+        ("2001:db8::2", 400_000),
+        ("10.9.0.2", 700_000),
+    ):
+        lab.run(lab.left, "connect.py", CONNECT, address, 5000, 1, size)
+    lab.ended(server)
+    sizes = {(Scope.LAN, 4): 800_000, (Scope.INTERNET, 4): 200_000, (Scope.INTERNET, 6): 400_000}
+    accepted = scopes_of(programs, lab, lab.right, "serve.py")
+    connected = scopes_of(programs, lab, lab.left, "connect.py")
+    assert accepted.keys() == connected.keys() == sizes.keys()
+    for far, size in sizes.items():
+        assert size < accepted[far][0] < size * 1.1
+        assert size < connected[far][1] < size * 1.1
+
+
+def test_a_socket_that_is_connected_again_is_counted_by_how_far_away_the_new_end_is(lab, programs):
+    for space, own in ((lab.left, 1), (lab.right, 2)):
+        space.ip("addr", "add", f"203.0.113.{own}/24", "dev", "cable")
+    serve = """
+        import contextlib, socket
+        listener = socket.create_server(("", 5000))
+        print("ready", flush=True)
+        for _ in range(2):
+            connection = listener.accept()[0]
+            with contextlib.suppress(ConnectionResetError):
+                while connection.recv(1 << 16):
+                    pass
+    """
+    connect = """
+        import ctypes, socket
+        sock = socket.socket()
+        sock.connect(("10.9.0.2", 5000))
+        sock.sendall(bytes(1000))
+        assert not ctypes.CDLL(None).connect(sock.fileno(), bytes(16), 16)  # AF_UNSPEC: not connected any more
+        sock.connect(("203.0.113.2", 5000))
+        sock.sendall(bytes(100_000))
+    """
+    server = lab.start(lab.right, "serve.py", serve)
+    lab.run(lab.left, "connect.py", connect)
+    lab.ended(server)
+    connected = scopes_of(programs, lab, lab.left, "connect.py")
+    assert connected.keys() == {(Scope.LAN, 4), (Scope.INTERNET, 4)}
+    assert 1000 < connected[Scope.LAN, 4][1] < 2000
+    assert 100_000 < connected[Scope.INTERNET, 4][1] < 110_000
+
+
 def test_what_is_sent_to_a_closed_port_and_what_answers_it_is_nobody_s(lab, programs):
     code = """
         import contextlib, socket
