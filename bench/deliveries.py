@@ -22,6 +22,7 @@ from fleet_rows import DAY_S, DAYS, FROM_S, INTERFACES
 BATCH_ROWS = 20_000  # as a delivery has at the most
 SENDERS = 4
 MOST_A_SECOND = 100
+OF_A_DAY, OF_A_MONTH = 47, 84  # how many had anything then, as in the generated fleet
 _CLOCK = time.perf_counter
 _Request = tuple[str, bytes]  # a statement, and the compressed text below it or b""
 
@@ -127,6 +128,7 @@ def hourly(store, hosts: int) -> Iterator[list[_Request]]:
         return _insertion(store, table), gzip.compress(encode(table, some), 3)
 
     known = store.query(f"SELECT host, ledger FROM {store.table('host')} FINAL LIMIT {hosts}")
+    days = schema.SHARE_DAY.unfolded(store.table("share_day"), ("application", "rx_bytes"))
     day_s = FROM_S + DAYS * DAY_S
     month_s = day_s - 30 * DAY_S
     for hour in itertools.count():
@@ -137,9 +139,11 @@ def hourly(store, hosts: int) -> Iterator[list[_Request]]:
             own = (key, ledger)
             usage = ("eth0", "")
             where = f"host = '{key}' AND ledger = '{ledger}'"
-            known_of = f"SELECT max(cursor), max(sums) FROM {store.table('host')} FINAL WHERE {where}"
+            known_of = (
+                f"SELECT max(cursor), max(sums), max(until_s) FROM {store.table('host')} FINAL WHERE {where}"
+            )
             days_of = (
-                f"SELECT application, sum(rx_bytes) FROM {store.table('share_day')} FINAL WHERE {where} AND "
+                f"SELECT application, sum(rx_bytes) FROM {days} WHERE {where} AND "
                 f"start >= toDateTime({month_s}) AND start < toDateTime({day_s}) GROUP BY application"
             )
 
@@ -153,6 +157,10 @@ def hourly(store, hosts: int) -> Iterator[list[_Request]]:
                     for n in range(3)
                 ]
 
+            def sums(start_s: int, many: int, own=own, usage=usage) -> list[tuple]:
+                each = [("application", *_who(n), 3, 6, 4, *counters) for n in range(many)]  # noqa: B023
+                return [(*own, *usage, start_s, *zip(*each, strict=True), seq)]  # noqa: B023
+
             seen = (1, 2, *counters, 1, 1, seq)
             yield [
                 (known_of, b""),
@@ -161,11 +169,12 @@ def hourly(store, hosts: int) -> Iterator[list[_Request]]:
                 insertion(schema.USAGE_DAY, counted([day_s])),
                 insertion(schema.USAGE_MONTH, counted([month_s])),
                 (days_of, b""),
-                insertion(schema.SHARE_DAY, shares([day_s])),
-                insertion(schema.SHARE_MONTH, shares([month_s])),
+                insertion(schema.SHARE_DAY, sums(day_s, OF_A_DAY)),
+                insertion(schema.SHARE_MONTH, sums(month_s, OF_A_MONTH)),
                 insertion(schema.INTERFACE, [(*own, one[0], "", *one[1:], *seen) for one in INTERFACES]),
                 insertion(
-                    schema.HOST, [(*own, key, "Linux", "0", ("site=1",), 1, seq, 1, 1, "kernel", 1, seq)]
+                    schema.HOST,
+                    [(*own, key, "Linux", "0", ("site=1",), 1, seq, 1, 1, "kernel", 1, 1, 2, seq)],
                 ),
             ]
 

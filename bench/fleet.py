@@ -63,7 +63,7 @@ def generate(store, hosts: int) -> dict[str, float]:
             write(schema.SHARE_DAY, rows.share_sums(_DAY, own))
             write(schema.SHARE_MONTH, rows.share_sums(_MONTH, own))
     write(schema.INTERFACE, rows.interface(0, hosts))
-    write(schema.HOST, rows.host(0, hosts))
+    write(schema.HOST, rows.host(0, hosts, YEAR_HOSTS))
     return took
 
 
@@ -89,6 +89,21 @@ def sizes(store) -> dict[str, tuple[int, int, int]]:
         f"WHERE database = '{store.address.database}' AND active GROUP BY table"
     )
     return {name: (int(many), int(size), int(parts)) for name, many, size, parts in found}
+
+
+def in_lists(store) -> dict[str, int]:
+    """How many values the lists have of the tables that have some."""
+    from netusage.fleet.schema import TABLES
+
+    return {
+        table.name: int(
+            store.query(f"SELECT toUInt64(sum(length({table.lists[0]}))) FROM {store.table(table.name)}")[0][
+                0
+            ]
+        )
+        for table in TABLES
+        if table.lists
+    }
 
 
 def by_column(store, table: str) -> dict[str, float]:
@@ -124,6 +139,7 @@ def measure_here(which: str, directory: Path, hosts: int, *, quick: bool, only_m
             found["shipping"] = deliveries.shipping(engine, directory, quick=quick)
         found["inserts"] = deliveries.inserts(engine, many)
         found["sizes"] = sizes(store)
+        found["values"] = in_lists(store)
         found["columns"] = {name: by_column(store, name) for name in _SUMMED}
         found["questions"] = fleet_asked.questions(store, times)
         found["final"] = fleet_asked.final_rate(store)
@@ -176,7 +192,14 @@ def result(found: dict, hosts: int) -> Result:
 
     for name in ("usage", "usage_day", "usage_month", "share", "share_day", "share_month"):
         row(f"rows of {name}", lambda one, name=name: f"{one['sizes'][name][0]:,}")
-        row(f"bytes a row of {name}", lambda one, name=name: number(_bytes_a_row(one, name)))
+        if name in old["values"]:
+            row(f"places in lists of {name}", lambda one, name=name: f"{one['values'][name]:,}")
+            row(
+                f"bytes a place of {name}",
+                lambda one, name=name: number(one["sizes"][name][1] / one["values"][name]),
+            )
+        else:
+            row(f"bytes a row of {name}", lambda one, name=name: number(_bytes_a_row(one, name)))
     row("all on disk", lambda one: f"{sum(size for _, size, _ in one['sizes'].values()) / 1e9:.2f} GB")
     row("rows/s, batches of 20,000 that are ready", lambda one: f"{one['inserts']['ready']:,.0f}")
     row("rows/s by Store.insert, which makes the text", lambda one: f"{one['inserts']['Store.insert']:,.0f}")

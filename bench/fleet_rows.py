@@ -19,6 +19,10 @@ DAYS = 90  # up to 2026-10-30 00:00
 YEAR_DAYS = 365  # of some hosts: until then
 INTERFACES = (("eth0", 1, "hardware"), ("lo", 0, "loopback never leaves the machine"))
 _COUNTERS = "rx_bytes, tx_bytes, rx_packets, tx_packets"
+_LISTS = (
+    *("who_kind", "application", "path", "user", "unit", "container", "pod", "scope", "protocol"),
+    *("family", *_COUNTERS.split(", ")),
+)
 
 
 class Part(NamedTuple):
@@ -135,14 +139,19 @@ def share(part: Part) -> str:
 
 
 def share_sums(start: str, part: Part) -> str:
-    """Rows of `share_day` or `share_month`: what `share` of the same part adds up to."""
-    return _named(
+    """Rows of `share_day` or `share_month`: what `share` of the same part adds up to, in lists."""
+    each = _named(
         "SELECT host, ledger, h, n, begins AS start, 900 AS seconds, scope, protocol, sum(rx_bytes) AS rx_bytes, "
         "sum(tx_bytes) AS tx_bytes, sum(rx_packets) AS rx_packets, sum(tx_packets) AS tx_packets, "
         f"toUInt64(intDiv(max(at) - {FROM_S - YEAR_DAYS * DAY_S}, 900) * 4 + 3) AS seq "
         f"FROM (SELECT host, ledger, h, n, at, {start.replace('start', 'toDateTime(at)')} AS begins, scope, protocol, "
         f"{_COUNTERS} FROM ({_shares(part)})) "
         "GROUP BY host, ledger, h, n, begins, scope, protocol"
+    )
+    return (
+        f"SELECT host, ledger, interface, kind, start, {', '.join(f'groupArray({one}) AS {one}' for one in _LISTS)}, "
+        f"max(seq) AS seq FROM (SELECT * FROM ({each}) ORDER BY host, start, application, scope, protocol) "
+        "GROUP BY host, ledger, interface, kind, start"
     )
 
 
@@ -158,13 +167,14 @@ def interface(first: int, after: int) -> str:
     )
 
 
-def host(first: int, after: int) -> str:
-    """Rows of `host`."""
+def host(first: int, after: int, with_year: int) -> str:
+    """Rows of `host`; the first hosts have a whole year."""
     end_s = FROM_S + DAYS * DAY_S
     return (
         "SELECT host, ledger, concat('host-', toString(h)) AS name, 'Linux x86_64' AS machine, '0' AS version, "
         "[concat('site=', toString(h % 20))] AS labels, "
         f"toInt64({end_s}000000) AS seen_us, toUInt64(1000000) AS cursor, toInt64({end_s}) AS sealed_until_s, "
-        f"toInt64({FROM_S}000000) AS created_us, 'kernel' AS tier, 1 AS sums, toUInt64(1) AS seq "
+        f"toInt64({FROM_S}000000) AS created_us, 'kernel' AS tier, 1 AS sums, "
+        f"toInt64(if(h < {with_year}, {end_s - YEAR_DAYS * DAY_S}, {FROM_S})) AS from_s, toInt64({end_s}) AS until_s, toUInt64(1) AS seq "
         f"FROM ({_hosts(first, after)})"
     )

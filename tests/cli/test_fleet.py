@@ -77,7 +77,7 @@ def asked(capsys, *arguments, code=0):
 
 def add_host(client, key, name, **more):
     state = {"labels": (), "seen_us": START_S * US} | more
-    known = (state["labels"], state["seen_us"], 7, START_S, START_S * US, "kernel", 1, 1)
+    known = (state["labels"], state["seen_us"], 7, START_S, START_S * US, "kernel", 1, 0, 0, 1)
     client.insert(HOST, [(key, "l", name, "Linux", "1.0", *known)])
 
 

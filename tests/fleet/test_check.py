@@ -166,7 +166,7 @@ def changed(store, table, where, *, by, **values):
     [
         (SHARE, "application = 'web'", {"tx_bytes": 2}, {"share", "share_day", "share_month"}),
         (SHARE, "application = 'tiny'", {"interface": "eth7"}, {"share", "share_day", "share_month"}),
-        (SHARE_MONTH, "application = 'web'", {"rx_packets": 0}, {"share_month"}),
+        (SHARE_MONTH, "1", {"rx_packets": (0, 0)}, {"share_month"}),
         (USAGE_DAY, "interface = 'eth0'", {"peak_rx": 10}, {"usage_day"}),
         (GAP, "lossy = 1", {"lossy": 0}, {"lossy gap"}),
         (GAP, "lossy = 0", {"kind": ""}, {"gap"}),

@@ -50,7 +50,7 @@ for row in (old, new, old):
     store.insert(schema.USAGE, row)
 columns = ", ".join("toUInt32(start)" if name == "start" else f"`{name}`" for name in schema.USAGE.names)
 assert store.query(f"SELECT {columns} FROM netusage.usage FINAL") == [new]
-host = ("h", "l", HOSTILE, "m", "1", ("site=berlin", HOSTILE, "a','b"), -1, LARGEST, -5, 0, "kernel", 1, 7)
+host = ("h", "l", HOSTILE, "m", "1", ("site=berlin", HOSTILE, "a','b"), -1, LARGEST, -5, 0, "kernel", 1, -1, LARGEST, 7)
 store.insert(schema.HOST, host)
 assert store.query("SELECT * FROM netusage.host FINAL") == [host]
 store.insert(schema.SPAN, ("h", "l", "eth0", "", 1, -5, 1, 7, 8, 9, 10, "stopped", 3))
@@ -66,11 +66,13 @@ store.insert(schema.SHARE, (*share[:2], 1764540900, *share[3:-5], 7, *share[-4:]
 key = rollups.key_of(share)
 told = list(rollups.Shares(store, own, 4).rows({1764460800: {key}}, {}.get))
 assert told == [
-    (schema.SHARE_DAY, 1764460800, key, [900, (1 << 40) + 7, 2, 0, 0]),
-    (schema.SHARE_MONTH, 1761955200, key, [900, (1 << 40) + 7, 2, 0, 0]),
+    (table, (*key[:2], start_s, *((word,) for word in key[2:]), ((1 << 40) + 7,), (2,), (0,), (0,)))
+    for table, start_s in ((schema.SHARE_DAY, 1764460800), (schema.SHARE_MONTH, 1761955200))
 ], told
-for table, start_s, _, (seconds, *sums) in told:
-    store.insert(table, ("h", "l", start_s, seconds, *key, *sums, 5))
+for table, row in told:
+    store.insert(table, ("h", "l", *row, 5))
+columns = ", ".join("toUInt32(start)" if name == "start" else name for name in schema.SHARE_DAY.names)
+assert store.query(f"SELECT {columns} FROM netusage.share_day FINAL") == [("h", "l", *told[0][1], 5)]
 store.insert(schema.USAGE_DAY, (*new[:4], 1764460800, *new[5:]))
 days = check._days_and_months(store, own, check._months(store, own))
 assert {part.what: same for part, (_, _, same) in days.items()} == {
@@ -95,9 +97,10 @@ TABLES = {
 
 
 def insert(table, **values):
-    empty = {"String": "", "Array(String)": ()}
+    empty = {"String": "", "Array(String)": ""}
     values = {"ledger": "l", "seq": 1, **values}
-    store.insert(table, tuple(values.get(column.name, empty.get(column.type, 0)) for column in table.columns))
+    row = [values.get(column.name, empty.get(column.type, 0)) for column in table.columns]
+    store.insert(table, tuple((one,) if name in table.lists else one for name, one in zip(table.names, row)))
 
 
 for key, name in (("k1", "one"), ("k2", "two"), ("k3", "three")):

@@ -52,7 +52,7 @@ def test_of_several_ledgers_of_a_host_the_latest_counts_and_two_of_one_name_are_
             ("k1", "b", 9, 1800),
             ("k2", "c", 7, 2700),
         ):
-            state = (key, ledger, "web", "Linux", "1", (), seen_us, 1, sealed_s, 1, "kernel", 0, 1)
+            state = (key, ledger, "web", "Linux", "1", (), seen_us, 1, sealed_s, 1, "kernel", 0, 0, 0, 1)
             store.insert(HOST, [state])
         found = sorted(heard(store))
         assert found == [Heard("web (k1)", 9, 1800), Heard("web (k2)", 7, 2700)]

@@ -62,12 +62,28 @@ def deliver(client, key, name, *, ledger="l", seq=1, seen_us=START_S * US, label
         client.insert(table, [(*own, "eth0", "", START_S, 1, 2, 3, 4, 5, 6, seq)])
     client.insert(SPAN, [(*own, "eth0", "", 1, 0, US, 1, 2, 3, 4, "stopped", seq)])
     who = ("application", "curl", "/usr/bin/curl", "eva", "", "", "")
-    for table in (SHARE, SHARE_DAY, SHARE_MONTH):
-        client.insert(table, [(*own, START_S, 900, "eth0", "", *who, 3, 6, 4, 1, 2, 3, 4, seq)])
+    numbers = (3, 6, 4, 1, 2, 3, 4)
+    client.insert(SHARE, [(*own, START_S, 900, "eth0", "", *who, *numbers, seq)])
+    lists = [(value,) for value in (*who, *numbers)]
+    for table in (SHARE_DAY, SHARE_MONTH):
+        client.insert(table, [(*own, "eth0", "", START_S, *lists, seq)])
     client.insert(INTERFACE, [(*own, "eth0", "", 1, "hardware", 0, 1, 1, 2, 3, 4, 1, 1, seq)])
     gaps = [(1, 0, US, "stopped", 0, "", "", seq), (2, US, 2 * US, "reset", 1, "eth0", "", seq)]
     client.insert(GAP, [(*own, *gap) for gap in [*gaps, (3, 0, 0, "", 0, "", "", seq)]])
-    state = (name, "Linux x86_64", "1.0", labels, seen_us, 7, START_S, 5 * US, "kernel", 1)
+    state = (
+        name,
+        "Linux x86_64",
+        "1.0",
+        labels,
+        seen_us,
+        7,
+        START_S,
+        5 * US,
+        "kernel",
+        1,
+        START_S,
+        START_S + 900,
+    )
     client.insert(HOST, [(*own, *state, seen_us)])
 
 

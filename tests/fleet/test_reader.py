@@ -38,9 +38,13 @@ LEVELS = ((USAGE, SHARE), (USAGE_DAY, SHARE_DAY), (USAGE_MONTH, SHARE_MONTH))
 
 
 def row(table, **values):
-    """A row of a table, with zeros and empty texts where nothing is said."""
-    empty = {"String": "", "Array(String)": ()}
-    return tuple(values.get(column.name, empty.get(column.type, 0)) for column in table.columns)
+    """A row of a table, with zeros and empty texts where nothing is said, and one value of each list."""
+
+    def value(column):
+        said = values.get(column.name, "" if column.value_type == "String" else 0)
+        return (said,) if column.name in table.lists else said
+
+    return tuple(map(value, table.columns))
 
 
 class Fleet:
@@ -64,7 +68,9 @@ class Fleet:
         self._rows = {}
         return FleetReader(store or self._store, *chosen)
 
-    def host(self, key, name, *interfaces, ledger="a", seen_us=1, labels=(), tier="kernel", sums=1):
+    def host(
+        self, key, name, *interfaces, ledger="a", seen_us=1, labels=(), tier="kernel", sums=1, told=(0, 0)
+    ):
         """A host, and its interfaces: names, those that are not counted with a minus before them."""
         for interface in interfaces:
             self.insert(
@@ -89,6 +95,8 @@ class Fleet:
             seen_us=seen_us,
             tier=tier,
             sums=sums,
+            from_s=told[0],
+            until_s=told[1],
         )
 
     def count(self, key, interface, start_s, rx, *, ledger="a", peak=0, share=0):
@@ -204,6 +212,22 @@ def test_rows_of_hosts_without_a_row_of_their_own_are_of_no_total(fleet):
     assert [row[5] for row in reader.share_rows(0)] == [2]
 
 
+def test_rows_of_hosts_without_a_row_of_their_own_are_of_no_host_that_is_told_apart(fleet):
+    for host, name in (("k1", "one"), ("k2", "two")):
+        fleet.host(host, name, "eth0")
+        fleet.count(host, "eth0", START_S, 5, peak=1, share=2)
+    fleet.count("retired", "eth0", START_S, 1000, peak=1000, share=1000)
+    fleet.insert(
+        SPAN, host="retired", interface="eth0", start_us=START_S * US, end_us=NEXT_S * US, because="x"
+    )
+    reader = fleet.reader()
+    groups, edges = [[1], [2]], [MONTH_S, START_S + HOUR_S, NEXT_S]
+    assert [[one.rx_bytes for one in of_host] for of_host in reader.usage(groups, edges)] == [[5, 0]] * 2
+    assert [of_host[0].rx.rate for of_host in reader.peaks(groups, edges)] == [1, 1]
+    shares = reader.shares_by_period(groups, edges, ["name"])
+    assert [[record.counters.rx_bytes for record in of_host[0]] for of_host in shares] == [[2], [2]]
+
+
 def test_the_record_reaches_as_far_as_something_is_said_whatever_else_there_was(fleet):
     fleet.host("k1", "one", "eth0")
     fleet.count("k1", "eth0", START_S, 5)
@@ -222,6 +246,80 @@ def test_the_record_reaches_as_far_as_something_is_said_whatever_else_there_was(
     assert fleet.reader().extent() == (START_S - QUARTER_S, START_S + 2 * QUARTER_S)
 
 
+def questions(reader, store, monkeypatch):
+    """The extent, and how many questions it took beside that for the hosts."""
+    asked, columns = [], store.columns
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "columns", lambda sql: asked.append(sql) or columns(sql))
+        return reader.extent(), len(asked) - 1
+
+
+TOLD = (START_S + DAY_S, START_S + 3 * DAY_S + HOUR_S)
+BEYOND = (
+    *(START_S + DAY_S - QUARTER_S, START_S + 2 * HOUR_S, START_S - 40 * DAY_S),
+    *(TOLD[1], TOLD[1] + 5 * HOUR_S, TOLD[1] + DAY_S, TOLD[1] + 60 * DAY_S),
+)
+
+
+@pytest.mark.parametrize("chosen", [(), (["one", "two"],), (["one"],)])
+@pytest.mark.parametrize("sums", [0, 1])
+def test_the_extent_that_hosts_tell_is_asked_about_once(fleet, store, monkeypatch, chosen, sums):
+    fleet.host("k1", "one", "eth0", told=TOLD, sums=sums)
+    fleet.host("k1", "one", "eth0", ledger="b", told=(-1, -1), sums=sums)
+    fleet.host("k2", "two", "eth0", told=(TOLD[0] + DAY_S, TOLD[1] - DAY_S), sums=sums)
+    fleet.count("k1", "eth0", TOLD[0], 1)
+    fleet.count("k1", "eth0", TOLD[1] - QUARTER_S, 1)
+    assert questions(fleet.reader(*chosen), store, monkeypatch) == (TOLD, 1)
+
+
+def test_the_ends_of_what_hosts_tell_may_be_estimated(fleet, store, monkeypatch):
+    fleet.host("k1", "one", "eth0", told=(START_S, START_S + DAY_S))
+    own = {"host": "k1", "ledger": "a", "interface": "eth0", "because": "stopped"}
+    for number, start_us, end_us in (
+        (1, START_S * US + 5, (START_S + 5000) * US),
+        (2, (START_S + HOUR_S) * US, (START_S + DAY_S) * US),
+    ):
+        fleet.insert(SPAN, **own, number=number, start_us=start_us, end_us=end_us, rx_bytes=1)
+    assert questions(fleet.reader(), store, monkeypatch) == ((START_S, START_S + DAY_S), 1)
+    fleet.insert(SPAN, **own, number=3, start_us=1, end_us=(START_S + DAY_S) * US + 1, rx_bytes=1)
+    assert fleet.reader().extent() == (0, START_S + DAY_S + QUARTER_S)
+
+
+@pytest.mark.parametrize("chosen", [(), (["one"],)])
+@pytest.mark.parametrize("sums", [0, 1])
+def test_nothing_that_is_beyond_what_hosts_tell_is_left_out(fleet, store, chosen, sums):
+    """A delivery that goes on, or broke off: its row of the host has not come yet."""
+    fleet.host("k1", "one", "eth0", told=TOLD, sums=sums)
+    fleet.count("k1", "eth0", TOLD[0], 1)
+    fleet.count("k1", "eth0", TOLD[1] - QUARTER_S, 1)
+    for number, at_s in enumerate(BEYOND):
+        fleet.count("k1", f"new{number}", at_s, 1)
+        wanted = (min(TOLD[0], at_s), max(TOLD[1], at_s + QUARTER_S))
+        assert fleet.reader(*chosen).extent() == wanted
+        for table in (USAGE, USAGE_DAY, USAGE_MONTH):
+            store.execute(f"TRUNCATE TABLE {store.table(table.name)}")
+        fleet.count("k1", "eth0", TOLD[0], 1)
+        fleet.count("k1", "eth0", TOLD[1] - QUARTER_S, 1)
+    assert fleet.reader(*chosen).extent() == TOLD
+
+
+def test_what_was_taken_out_of_the_store_is_not_in_the_extent_whatever_hosts_tell(fleet):
+    fleet.host("k1", "one", "eth0", told=TOLD)
+    fleet.count("k1", "eth0", TOLD[0] + DAY_S, 1)
+    fleet.count("k1", "eth0", TOLD[1] - QUARTER_S, 1)
+    assert fleet.reader().extent() == (TOLD[0] + DAY_S, TOLD[1])
+
+
+@pytest.mark.parametrize("told", [(0, 0), (-1, -1)])
+def test_hosts_that_tell_no_extent_or_none_at_all_have_that_of_their_rows(fleet, told):
+    fleet.host("k1", "one", "eth0", told=told)
+    assert fleet.reader().extent() is None
+    fleet.count("k1", "eth0", START_S, 1)
+    assert fleet.reader().extent() == (START_S, START_S + QUARTER_S)
+    fleet.host("k2", "two", "eth0", told=(START_S + DAY_S, START_S + 2 * DAY_S))
+    assert fleet.reader().extent() == (START_S, START_S + QUARTER_S)
+
+
 # ---- Interfaces -------------------------------------------------------------------------------------------------
 
 
@@ -235,8 +333,9 @@ def test_an_interface_of_several_ledgers_of_a_host_is_one_and_is_as_it_was_seen_
     assert (eth0.name, eth0.counted, lo.name, lo.counted) == ("eth0", False, "lo", True)
     assert [one.totals for one in (eth0, lo)] == [Counters(10), Counters(5)]
     assert [(one.first_seen_us, one.last_seen_us) for one in (eth0, lo)] == [(1, 20), (1, 10)]
-    nothing = {"totals": Counters(), "first_seen_us": 0, "last_seen_us": 0}
-    assert reader.interfaces(totals=False) == [one._replace(**nothing) for one in (eth0, lo)]
+    assert [(one.reason, one.up, one.living) for one in (eth0, lo)] == [("hardware", True, True)] * 2
+    alike = [(one.id, one.name, one.kind, one.counted, one.host) for one in reader.interfaces(totals=False)]
+    assert alike == [(one.id, one.name, one.kind, one.counted, one.host) for one in (eth0, lo)]
     assert reader.usage([[eth0.id]], [START_S, START_S + QUARTER_S]) == [[Usage(14, 2)]]
 
 
@@ -468,7 +567,7 @@ def test_shards_answer_together_and_with_one_of_them_down_there_is_no_answer(sha
     one, other = sharded
     fleet = Fleet(one)
     for n in range(8):
-        fleet.host(f"{n:x}", f"web{n}", "eth0", "-lo")
+        fleet.host(f"{n:x}", f"web{n}", "eth0", "-lo", told=(START_S, NEXT_S))
         fleet.count(f"{n:x}", "eth0", START_S, 10**n, peak=n, share=2)
         fleet.count(f"{n:x}", "lo", START_S, 10**9)
         fleet.insert(
@@ -500,6 +599,7 @@ def test_shards_answer_together_and_with_one_of_them_down_there_is_no_answer(sha
 
     for alone in (1, 8):
         assert one.query(f"SELECT count() FROM {one.table('host_local')}") != [(alone,)]
+    assert questions(fleet.reader(), one, monkeypatch) == ((START_S, NEXT_S), 1)
     known = everything(one)
     assert known == everything(other)
     with (

@@ -6,13 +6,14 @@ from contextlib import closing
 from datetime import timedelta, timezone
 
 import pytest
-from support.fleet import assert_days_and_months, assert_the_same, days_and_months, identity_of
+from support.fleet import assert_days_and_months, assert_the_same, days_and_months, identity_of, values_of
 from support.ledgers import DAY_S, START_S, writing
 
 from netusage.errors import FleetError
 from netusage.fleet.check import Outcome, compare
 from netusage.fleet.deliver import Delivery
-from netusage.fleet.schema import HOST, INTERFACE, SHARE_DAY, SHARE_MONTH, USAGE_DAY, USAGE_MONTH
+from netusage.fleet.rollups import Shares
+from netusage.fleet.schema import HOST, INTERFACE, SHARE, SHARE_DAY, SHARE_MONTH, USAGE_DAY, USAGE_MONTH
 from netusage.fleet.tables import missing
 from netusage.ledger import ship_journal
 from netusage.ledger.batch import Part
@@ -100,14 +101,12 @@ def test_a_day_and_a_month_have_what_their_quarters_have(store, path):
         )  # in no day: its time is not known
         ledger.commit(APRIL_S + HOUR_S)
     deliver(store, path)
-    for end, peaks in (("usage", ", peak_rx"), ("share", ", seconds")):
-        for table, told in (
-            ("day", [(APRIL_S - DAY_S, 21, 7), (APRIL_S, 300, 9)]),
-            ("month", [(MARCH_S, 21, 7), (APRIL_S, 300, 9)]),
-        ):
-            sql = f"SELECT toUInt32(start), rx_bytes{peaks} FROM {store.table(f'{end}_{table}')} FINAL ORDER BY start"
-            wanted = [(*row[:2], 900) for row in told] if end == "share" else told
-            assert store.query(sql) == wanted
+    of_days, of_months = [(APRIL_S - DAY_S, 21, 7), (APRIL_S, 300, 9)], [(MARCH_S, 21, 7), (APRIL_S, 300, 9)]
+    for table, told in zip(SUMS, (of_days, of_months) * 2, strict=True):
+        which = "tx_packets" if table.lists else "peak_rx"
+        sql = f"SELECT toUInt32(start), rx_bytes, {which} FROM {values_of(store, table)} ORDER BY start"
+        packets = [(*row[:2], number) for row, number in zip(told, (8, 4), strict=True)]
+        assert store.query(sql) == (packets if table.lists else told)
     assert_the_same(store, path)
 
 
@@ -144,9 +143,9 @@ def test_what_is_folded_after_delivery_keeps_its_name_in_days_and_months(store, 
         with closing(sqlite3.connect(path)) as db:
             assert db.execute("SELECT count(*) FROM application WHERE kind = 'other'").fetchone()[0]
             assert db.execute("SELECT count(*) FROM share WHERE seconds > 900").fetchone()[0]
-        for table in ("share_day", "share_month"):
-            sql = f"SELECT count(DISTINCT start) FROM {store.table(table)} FINAL WHERE application = 'tiny' AND rx_bytes > 0"
-            assert store.query(sql) == [(6 if table == "share_day" else 1,)]
+        for table, number in ((SHARE_DAY, 6), (SHARE_MONTH, 1)):
+            sql = f"SELECT count(DISTINCT start) FROM {values_of(store, table)} WHERE application = 'tiny' AND rx_bytes > 0"
+            assert store.query(sql) == [(number,)]
         assert_the_same(store, path)
         # something is added later: to a day whose tail is folded, to a day of another zone, and to both once more
         for late_s in (5 * DAY_S + HOUR_S, 9000, 4 * DAY_S, DAY_S + 20 * HOUR_S):
@@ -192,11 +191,27 @@ def test_what_stays_at_home_is_in_no_day_or_month(store, path):
     for allowed in (FLEET_SHARES, ("users",), ()):
         deliver(store, path, share=allowed)
         assert_the_same(store, path)
-        for table in ("share_day", "share_month"):
-            sql = f"SELECT application, path, user, unit FROM {store.table(table)} FINAL WHERE rx_bytes > 0"
+        for table in (SHARE_DAY, SHARE_MONTH):
+            sql = f"SELECT application, path, user, unit FROM {values_of(store, table)} WHERE rx_bytes > 0"
             told = set(store.query(sql))
             assert {bool(row[0] and row[1] and row[3]) for row in told} == {"applications" in allowed}
             assert {bool(row[2]) for row in told} == {"users" in allowed}
+
+
+def test_an_interface_of_which_all_was_taken_back_has_empty_lists_then(store):
+    def row(interface, rx, seq):
+        return ("h", "l", APRIL_S, 900, interface, "", *who("web"), 3, 6, 4, rx, 0, 0, 0, seq)
+
+    shares = Shares(store, "host = 'h' AND ledger = 'l'", 0)
+    store.insert(SHARE, [row("eth0", 5, 1), row("eth1", 7, 1)])
+    (first, second) = [list(one) for _, one in shares.rows({APRIL_S: set()}, {}.get)][:2]
+    assert (first[:3], second[:3]) == (["eth0", "", APRIL_S], ["eth1", "", APRIL_S])
+    assert (first[-4:], second[-4:]) == ([(5,), (0,), (0,), (0,)], [(7,), (0,), (0,), (0,)])
+    store.insert(SHARE, [row("eth1", 0, 2)])
+    told = {(table.name, one[0]): one[3:] for table, one in shares.rows({APRIL_S: set()}, {}.get)}
+    assert told.keys() == {(name, f"eth{n}") for name in ("share_day", "share_month") for n in range(2)}
+    for (_, interface), lists in told.items():
+        assert {len(values) for values in lists} == {interface == "eth0"}
 
 
 def test_two_ledgers_of_one_host_have_days_of_their_own(store, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from netusage.fleet.schema import (
     HOST,
     LIMITS,
+    SHARE_DAY,
     TABLES,
     USAGE,
     Cluster,
@@ -35,7 +36,20 @@ def test_what_makes_partitions_is_part_of_the_key_so_that_all_states_of_a_row_me
 
 def test_every_number_has_limits():
     for column in (column for table in TABLES for column in table.columns):
-        assert column.type in {*LIMITS, "String", "Array(String)"}
+        assert column.value_type in {*LIMITS, "String"}
+
+
+def test_lists_of_a_table_are_columns_of_lists_and_no_part_of_its_key():
+    for table in TABLES:
+        for column in table.columns:
+            assert column.is_list or column.name not in table.lists
+        assert not set(table.lists) & set(table.key)
+
+
+def test_a_table_with_lists_has_a_row_for_each_place_of_those_that_are_wanted():
+    assert SHARE_DAY.unfolded("t", ("host", "rx_bytes", "path")) == "t FINAL ARRAY JOIN path, rx_bytes"
+    assert SHARE_DAY.unfolded("t", ("path",), final=False) == "t ARRAY JOIN path"
+    assert SHARE_DAY.unfolded("t", ("host",)) == USAGE.unfolded("t", USAGE.names) == "t FINAL"
 
 
 def test_the_hosts_are_the_last_table():
@@ -54,6 +68,9 @@ def test_a_new_server_keeps_columns_small():
     assert "`start` DateTime('UTC') CODEC(DoubleDelta, ZSTD(1))" in made.sql
     assert "`interface` LowCardinality(String)" in made.sql
     assert "`rx_bytes` UInt64 CODEC(T64, ZSTD(1))" in made.sql
+    (made,) = creation(SHARE_DAY, "netusage", codecs=True, cluster=None)
+    assert "`who_kind` Array(LowCardinality(String))" in made.sql
+    assert "`rx_bytes` Array(UInt64) CODEC(T64, ZSTD(1))" in made.sql
 
 
 def test_a_cluster_has_a_part_on_each_server_and_a_table_over_all_by_host():

@@ -67,6 +67,8 @@ def test_hostile_names_and_the_largest_numbers_come_out_as_they_went_in(store):
         0,
         HOSTILE,
         1,
+        -1,
+        LARGEST,
         9,
     )
     store.insert(HOST, [host])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from netusage.errors import FleetError
 from netusage.fleet import wire
 from netusage.fleet.schema import HOST, LIMITS, USAGE, Column, Table
+from netusage.model import LARGEST
 
 HOSTILE = "a\tb\nc\\d'e\0f\rg\u0085h\u2028\\N ü\x1b[3m\b\f"
 ROW = ("h", "l", "eth0", "", 1_764_000_000, 1, 2, 3, 4, 5, 6, 7)
@@ -29,6 +30,19 @@ def test_what_goes_in_as_text_comes_out_the_same(text, texts):
     row = (text, tuple(texts))
     body = "one\tmany\nString\tArray(String)\n" + wire.encode(TEXTS, [row]).decode()
     assert list(wire.decode(body)) == [row]
+
+
+@given(st.lists(st.integers(0, LARGEST), max_size=3))
+def test_lists_of_numbers_come_out_the_same(numbers):
+    table = Table("lists", (Column("many", "Array(UInt64)"),), ())
+    body = "many\nArray(UInt64)\n" + wire.encode(table, [(numbers,)]).decode()
+    assert list(wire.decode(body)) == [(tuple(numbers),)]
+
+
+def test_a_number_of_a_list_that_does_not_fit_is_not_sent():
+    table = Table("lists", (Column("many", "Array(UInt8)"),), ())
+    with pytest.raises(FleetError, match="many of lists is 256"):
+        wire.encode(table, [((1, 256),)])
 
 
 def test_a_text_that_is_no_unicode_is_sent_with_what_cannot_be_told_replaced():

@@ -8,7 +8,7 @@ import pytest
 from support.ledgers import DAY_S, START_S, writing
 
 from netusage.errors import LedgerCorruptError
-from netusage.ledger import ship_queries
+from netusage.ledger import chunks, ship_queries
 from netusage.ledger.batch import Part
 from netusage.ledger.reader import LedgerReader
 from netusage.ledger.repair import repair
@@ -159,6 +159,40 @@ def test_quarters_of_an_interface_are_told_by_stretches(path):
     with LedgerReader(str(path)) as reader:
         found = ship_queries.quarters(reader, 1, at(1), at(96))
     assert [(start_s, rx) for start_s, rx, *_ in found] == [(at(1), 2), (at(95), 96)]
+
+
+def test_the_extent_is_that_of_what_is_told_without_idle_quarters(path):
+    def extent():
+        with LedgerReader(str(path)) as reader:
+            return ship_queries.extent(reader)
+
+    def idle(*starts):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for chunk in chunks.load(connection, "", ()):
+                for at_s in starts:
+                    if chunk.start_s <= at_s < chunk.end_s:
+                        chunk.put((at_s, *[0] * 6))
+                        chunk.save(connection)
+
+    month = 30 * 96
+    with writing(path) as ledger:
+        eth0, wlan0 = ledger.interface("eth0"), ledger.interface("wlan0", "wlan")
+        assert extent() is None
+        for epoch, quarter in (
+            *((eth0, 2), (wlan0, 3), (eth0, month), (wlan0, month + 7)),
+            *((eth0, 3 * month), (wlan0, 3 * month + 1)),
+        ):
+            ledger.count(epoch, at(quarter), 1)
+            ledger.commit(at(quarter + 1))
+        assert extent() == (at(2), at(3 * month + 2))
+        idle(at(2), at(3 * month + 1))
+        assert extent() == (at(3), at(3 * month + 1))
+        idle(at(3), at(3 * month))
+        assert extent() == (at(month), at(month + 8))
+        now_us = at(3 * month + 2) * US
+        ledger.span(eth0, at(month) * US - 1, now_us + 1, 1)
+        ledger.commit(at(3 * month + 5))
+        assert extent() == (at(month - 1), at(3 * month + 3))
 
 
 def test_a_later_state_goes_on_and_an_earlier_one_another_one_or_a_repaired_one_does_not(path, tmp_path):

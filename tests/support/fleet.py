@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from netusage.fleet import schema
-from netusage.model import SCOPE_AT_HOME, Counters
+from netusage.model import QUARTER_S, SCOPE_AT_HOME, US, Counters
 from support import book
 
 _COUNTERS = Counters._fields
@@ -73,10 +73,15 @@ def of_fleet(store, ledger_identity=None):
     return {key: number for key, number in found.items() if number}
 
 
+def values_of(store, table):
+    """A table in FROM, the newest rows of each key, with a row for each value of its lists."""
+    return table.unfolded(store.table(table.name), table.names)
+
+
 def days_and_months(store, ledger_identity):
     """What the store's quarters add up to by UTC day and month, and what it says of those: two Counters, by all keys.
 
-    The peaks are with them, under the name "peaks", and the longest stretch of applications under "seconds".
+    The peaks are with them.
     """
 
     def rows_of(table):
@@ -84,16 +89,15 @@ def days_and_months(store, ledger_identity):
             f"toUInt32({column.name})" if column.type == "DateTime" else column.name
             for column in table.columns
         )
-        sql = f"SELECT {columns} FROM {store.table(table.name)} FINAL WHERE ledger = '{ledger_identity}'"
+        sql = f"SELECT {columns} FROM {values_of(store, table)} WHERE ledger = '{ledger_identity}'"
         return [dict(zip(table.names, row, strict=True)) for row in store.query(sql)]
 
     def add(into, name, table, row, start):
         key = (name, start, *(row[column] for column in table.key if column != "start"))
         for counter in _COUNTERS:
             into[*key, counter] += row[counter]
-        for highest in {"peak_rx", "peak_tx", "seconds"} & row.keys():
-            if any(row[counter] for counter in _COUNTERS):
-                into[*key, highest] = max(into[*key, highest], row[highest])
+        for highest in {"peak_rx", "peak_tx"} & row.keys():
+            into[*key, highest] = max(into[*key, highest], row[highest])
 
     made, told = Counter(), Counter()
     for table, day, month in (
@@ -106,7 +110,7 @@ def days_and_months(store, ledger_identity):
             add(made, month.name, table, row, int(start.replace(day=1).timestamp()))
         for sums in (day, month):
             for row in rows_of(sums):
-                add(told, sums.name, sums, row, row["start"])
+                add(told, sums.name, table, row, row["start"])
     return +made, +told
 
 
@@ -125,10 +129,23 @@ def identity_of(path):
     return book.rows(path, "SELECT identity FROM ledger")[0][0]
 
 
+def assert_extent(store, ledger_identity):
+    """The host says from when to when it has anything."""
+    own = f"FINAL WHERE ledger = '{ledger_identity}'"
+    counted = " OR ".join(f"{name} > 0" for name in _COUNTERS)
+    reach = f"toInt64(toUInt32(start)) AS low, low + {QUARTER_S} AS high"
+    stretch = f"intDiv(start_us, {QUARTER_S * US}) * {QUARTER_S} AS low, intDiv(end_us + {QUARTER_S * US - 1}, {QUARTER_S * US}) * {QUARTER_S} AS high"
+    sql = (
+        f"SELECT if(count() > 0, min(low), -1), if(count() > 0, max(high), -1) FROM (SELECT {reach} FROM {store.table('usage')} {own} AND ({counted}) "
+        f"UNION ALL SELECT {stretch} FROM {store.table('span')} {own} AND because != '')"
+    )
+    assert store.query(f"SELECT from_s, until_s FROM {store.table('host')} {own}") == store.query(sql)
+
+
 def assert_the_same(store, *paths):
     """Everything in the store is what the ledgers have, with a difference of 0; each has its part of it.
 
-    And its days and months are the sums of its quarters.
+    And its days and months are the sums of its quarters, and its host says from when to when it has anything.
     """
     for path in paths:
         mine, theirs = of_ledger(path), of_fleet(store, identity_of(path))
@@ -142,6 +159,7 @@ def assert_the_same(store, *paths):
         assert not different, sorted(different.items(), key=str)[:20]
         assert mine
         assert_days_and_months(store, identity_of(path))
+        assert_extent(store, identity_of(path))
 
 
 def _without_scopes(mine):

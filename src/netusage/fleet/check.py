@@ -250,12 +250,14 @@ def _each(store: Store, where: str, quarters: Table, told: Table, at: str) -> st
 
     Differences are added up as they wrap around: they are zero in the end where there is none.
     """
-    key = ", ".join(name for name in told.key if name not in ("host", "start", "ledger"))
+    keys = [name for name in quarters.key if name not in ("host", "start", "ledger")]
+    key = ", ".join(keys)
     highest = [name for name in ("peak_rx", "peak_tx") if name in told.names]
-    columns = ", ".join((key, *COUNTERS, *highest))
+    columns = (*keys, *COUNTERS, *highest)
     sides = (
-        f"SELECT {columns}, {when} AS at, toInt64({sign}) AS sign FROM {store.table(table.name)} FINAL WHERE {where}"  # noqa: S608  # as above
-        for table, when, sign in ((quarters, at, 1), (told, at, -1))
+        f"SELECT {', '.join(columns)}, {at} AS at, toInt64({sign}) AS sign "  # noqa: S608  # as above
+        f"FROM {table.unfolded(store.table(table.name), columns)} WHERE {where}"
+        for table, sign in ((quarters, 1), (told, -1))
     )
     same = [f"sum(toInt64({name}) * sign) = 0" for name in COUNTERS]
     same += [f"max(if(sign > 0, {name}, 0)) = max(if(sign < 0, {name}, 0))" for name in highest]

@@ -204,8 +204,8 @@ class Delivery:
         return progress, why
 
     def _known_cursor(self) -> int:
-        # tables of an older version have no sums, and are refused here, before anything is sent to them
-        sql = f"SELECT max(cursor), max(sums) FROM {self._store.table(HOST.name)} FINAL WHERE {self._own}"  # noqa: S608  # our own texts
+        # tables of an older version do not have all columns, and are refused here, before anything is sent to them
+        sql = f"SELECT max(cursor), max(sums), max(until_s) FROM {self._store.table(HOST.name)} FINAL WHERE {self._own}"  # noqa: S608  # our own texts
         return int(self._store.query(sql)[0][0])
 
     def _highest(self) -> int:
@@ -306,7 +306,7 @@ class Delivery:
                 batch.stretches.append(_Stretch(statement.start_s, statement.end_s, seq))
                 batch.unlike.update(range(day_of(statement.start_s), statement.end_s, DAY_S))
             seconds = statement.end_s - statement.start_s
-            for key, (_, *numbers) in self._shares(statement.shares, interfaces).items():
+            for key, numbers in self._shares(statement.shares, interfaces).items():
                 batch.rows[SHARE].append((*own, statement.start_s, seconds, *key, *numbers, seq))
             until_s = max(progress.shares_until_s, statement.end_s)
             progress = progress._replace(shares_until_s=until_s)
@@ -321,7 +321,7 @@ class Delivery:
                 *(*_named(interfaces, row.interface_id), who.kind, who.name, who.path, who.user, who.unit),
                 *(who.container, who.pod, scope, row.protocol, row.family),
             )
-            found[key] = rollups.add_up(found.get(key), (row.seconds, *row.counters))
+            found[key] = rollups.add_up(found.get(key), row.counters)
         return found
 
     def _told(self, who: Who) -> Who:
@@ -345,6 +345,7 @@ class Delivery:
             *(self._host, self._identity, settings.name or socket.gethostname(), _machine(), self._version),
             *(tuple(settings.labels), now_us, progress.above + progress.cursor, state.sealed_until_s),
             *(state.created_us, run.tier if run else "", int(progress.share.endswith(_WITH_DAYS))),
+            *(ship_queries.extent(reader) or (-1, -1)),
             progress.above + self._turn,
         )
 
@@ -387,8 +388,8 @@ class Delivery:
             self._told_shares = rollups.Shares(self._store, self._own, after.above)
         own, seq = (self._host, self._identity), after.above + after.cursor
         rows: dict[Table, list[_Row]] = {}
-        for table, start_s, key, (seconds, *sums) in self._told_shares.rows(touched, batch.shares.get):
-            rows.setdefault(table, []).append((*own, start_s, seconds, *key, *sums, seq))
+        for table, row in self._told_shares.rows(touched, batch.shares.get):
+            rows.setdefault(table, []).append((*own, *row, seq))
         for table, found in rows.items():
             self._insert(table, found)
 
@@ -401,6 +402,8 @@ class Delivery:
         """Set rows of this ledger to zero that say something, in place of what they say."""
         counters = [name for name in table.names if name in COUNTERS]
         says_something = " OR ".join(f"{name} != 0" for name in counters) or "kind != ''"
+        if table.lists:
+            says_something = f"notEmpty({table.lists[0]})"
         columns = ", ".join(
             f"toUInt32({column.name})" if column.type == "DateTime" else column.name
             for column in table.columns
@@ -451,7 +454,8 @@ def _emptied(table: Table, row: _Row, seq: int) -> _Row:
         return "" if type_ == "String" else 0
 
     return tuple(
-        value(column.name, column.type, known) for column, known in zip(table.columns, row, strict=True)
+        () if column.is_list else value(column.name, column.type, known)
+        for column, known in zip(table.columns, row, strict=True)
     )
 
 

@@ -1,22 +1,36 @@
-"""From when to when a fleet has anything of some hosts."""
+"""From when to when a fleet has anything of some hosts: as they say, where the store has that and nothing beyond it.
+
+What a host says is as of its last whole delivery. Meanwhile there may be more of it, or less: of a delivery that goes on or
+broke off, or where somebody took old months out of the store. Then it is the rows that are asked.
+"""
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from netusage.fleet.halves import COUNTED
 from netusage.fleet.levels import DAYS, MONTHS, QUARTERS, end_of, within
-from netusage.fleet.schema import SPAN
+from netusage.fleet.schema import LIMITS, SPAN
+from netusage.fleet.utc import DAY_S, day_of, month_of, next_month
 from netusage.model import QUARTER_S, US
 
 if TYPE_CHECKING:
+    from netusage.fleet.levels import Level, Stretch
     from netusage.fleet.members import Asked, Members
 
 _QUARTER_US = QUARTER_S * US
+_END_S = LIMITS["DateTime"][1]
+# Where there are rows.
+_FIRST, _LAST, _BEYOND = 1, 2, 4
 
 
 def extent(asked: Asked, members: Members) -> tuple[int, int] | None:
     """See `Record.extent`: whole quarters of an hour."""
+    told = members.extent
+    if told is not None and _check(asked, members, *told):
+        return told
     found = []
     quarters = _first_and_last(asked, members)
     if quarters is not None:
@@ -29,6 +43,55 @@ def extent(asked: Asked, members: Members) -> tuple[int, int] | None:
     if number:
         found += [start_us // _QUARTER_US * QUARTER_S, -(-end_us // _QUARTER_US) * QUARTER_S]
     return (min(found), max(found)) if found else None
+
+
+# ---- What hosts say ---------------------------------------------------------------------------------------------
+
+
+def _check(asked: Asked, members: Members, from_s: int, until_s: int) -> bool:
+    """Whether there are rows at both ends and none beyond; also of what was replaced since, so it is asked without FINAL."""
+    hosts = "1" if members.are_all or members.are_many else members.hosts_condition()
+    quarters = asked.table(QUARTERS.usage.name)
+    parts = []
+    for level, own in _beyond(from_s, until_s, has_sums=members.has_sums).items():
+        if some := [(low, high) for low, high in own if low < high]:
+            table = asked.table(level.usage.name)
+            parts.append(f"{_said(_BEYOND, 'count()')} FROM {table} WHERE {hosts} AND {within(some)}")
+    for end, start_s in ((_FIRST, from_s), (_LAST, until_s - QUARTER_S)):
+        where = f"{hosts} AND {within([(start_s, start_s + QUARTER_S)])}"
+        one = f"SELECT 1 FROM {quarters} WHERE {where} LIMIT 1"  # noqa: S608  # quoted
+        parts.append(f"{_said(end, 'count()')} FROM ({one})")
+    of_spans = (
+        _said(_BEYOND, f"countIf(start_us < {from_s * US} OR end_us > {until_s * US})"),
+        _said(_FIRST, f"countIf(start_us < {(from_s + QUARTER_S) * US})"),
+        _said(_LAST, f"countIf(end_us > {(until_s - QUARTER_S) * US})"),
+    )
+    table = asked.table(SPAN.name)
+    parts.append(f"{' + '.join(of_spans)} FROM {table} WHERE {hosts} AND because != ''")
+    (found,) = asked.columns(" UNION ALL ".join(f"SELECT {part}" for part in parts))
+    there: int = reduce(or_, found)
+    return there == _FIRST | _LAST
+
+
+def _said(what: int, count: str) -> str:
+    """A number that is `what` if anything is counted, and 0 otherwise, in SQL."""
+    return f"{what} * ({count} != 0)"
+
+
+def _beyond(from_s: int, until_s: int, *, has_sums: bool) -> dict[Level, list[Stretch]]:
+    """All time before and after, each of the coarsest level that has it."""
+    if not has_sums:
+        return {QUARTERS: [(0, from_s), (until_s, _END_S)]}
+    days = (day_of(from_s), day_of(until_s - 1) + DAY_S)
+    months = (month_of(from_s), next_month(month_of(until_s - 1)))
+    return {
+        MONTHS: [(0, months[0]), (months[1], _END_S)],
+        DAYS: [(months[0], days[0]), (days[1], months[1])],
+        QUARTERS: [(days[0], from_s), (until_s, days[1])],
+    }
+
+
+# ---- What rows say ----------------------------------------------------------------------------------------------
 
 
 def _first_and_last(asked: Asked, members: Members) -> tuple[int, int] | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import cached_property
-from itertools import chain, repeat
-from operator import itemgetter
+from itertools import accumulate, chain, compress, islice, repeat
+from operator import add, eq, gt, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from netusage.errors import NoDataError
@@ -18,15 +18,17 @@ from netusage.model import ZERO, Counters
 from netusage.reports.selection import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 _T = TypeVar("_T", bound=tuple[Any, ...])
 Key = tuple[str, str, str]  # of an interface: its host's key, its name and its kind
 COLUMNS: tuple[str, ...] = ("host", "interface", "kind")
-# A statement of ClickHouse has 256 KiB at the most, and may have to say all of this three times.
+# A statement of ClickHouse has 256 KiB at the most, and may have to say all of this six times.
 _MOST_HOSTS = 2000
 _MOST_PAIRS = 200  # names and kinds of interfaces
 _MOST_MEMBERS = 200  # interfaces by host, name and kind
+_KEY = ("host", "name", "kind")  # in the table of interfaces
+_NEVER = (0, 0, "", 0, 0, ZERO)  # of an interface that was taken back meanwhile
 _WAS_SEEN = "last_seen_us != 0"  # what was taken back was not
 _NO_NAME = re.compile(r"[*?[]|^[0-9a-f]{16}$")  # patterns, and what may be a key
 
@@ -63,6 +65,7 @@ class Grouping(NamedTuple):
 class _Interfaces(NamedTuple):
     """Interfaces by number, which is their place and one more; of each its key.
 
+    records: only what they are called, whether they count, and whose they are.
     raw: as the store has them, one for each ledger: columns of host, name, kind, and whether it counts.
     """
 
@@ -83,8 +86,7 @@ class Members:
         names: what the chosen hosts are called, by key: by their last delivery, with the key where two have one name.
         has_sums: all of them deliver sums of days and months.
         tiers: how they tell applications apart, each once, that of the last delivery last.
-        known_until_s: by name, until when what they counted has arrived, UTC seconds.
-        seen_us: by name, when they delivered last, UTC microseconds.
+        extent: from when to when they say that they have anything, UTC seconds; None where one does not say, or has nothing.
 
     Raises:
         NoDataError: there is no such host.
@@ -93,29 +95,46 @@ class Members:
     def __init__(self, asked: Asked, hosts: Sequence[str] = (), labels: Sequence[str] = ()) -> None:
         self._asked = asked
         self._is_all = not hosts and not labels
-        rows = self._host_rows(hosts, labels)  # the last delivery comes last, and is what remains of a host
-        names = _told_apart({row[0]: row[1] for row in rows})
-        chosen = _chosen({row[0]: (row[1], row[-1]) for row in rows}, hosts, labels)
-        self.names = {key: name for name, key in sorted((names[key], key) for key in chosen)}
-        own = rows if self._is_all else [row for row in rows if row[0] in self.names]
-        self.has_sums = all(row[4] for row in own)
-        self.tiers = list(reversed(dict.fromkeys(row[3] for row in reversed(own))))
-        self.known_until_s: dict[str, int] = {}
-        self.seen_us: dict[str, int] = {}
-        for row in own:  # the last delivery comes last
-            name = self.names[row[0]]
-            self.seen_us[name] = row[2]
-            self.known_until_s[name] = max(self.known_until_s.get(name, 0), row[5])
+        columns = self._host_columns(hosts, labels)
+        keys, names = columns[:2]  # the last delivery comes last, and is what remains of a host
+        called = _told_apart(dict(zip(keys, names, strict=True)))
+        chosen = _chosen(dict(zip(keys, zip(names, columns[-1], strict=True), strict=True)), hosts, labels)
+        self.names = dict(
+            sorted(zip(chosen, map(called.__getitem__, chosen), strict=True), key=itemgetter(1))
+        )
+        if not self._is_all:
+            mine = list(map(self.names.__contains__, keys))
+            columns = [list(compress(column, mine)) for column in columns]
+        self._keys, _, self._seen_us, tiers, sums, self._sealed_until_s, *told = columns
+        self.has_sums = all(sums)
+        self.tiers = list(reversed(dict.fromkeys(reversed(tiers))))
+        self.extent = _extent(*told[:2])
         self._grouped: tuple[tuple[tuple[int, ...], ...], Grouping] | None = None
 
-    def _host_rows(self, hosts: Sequence[str], labels: Sequence[str]) -> list[tuple[Any, ...]]:
-        """Key, name, when it delivered last, tier, whether it has sums, until when it is known, and labels if needed."""
+    def _host_columns(self, hosts: Sequence[str], labels: Sequence[str]) -> list[list[Any]]:
+        """Key, name, when it delivered last, tier, whether it has sums, until when it is known, its extent, and labels if needed."""
         table = self._asked.table(HOST.name)
-        told = f"host, name, seen_us, tier, sums, sealed_until_s, {'labels' if labels else '0'}"
+        told = (
+            f"host, name, seen_us, tier, sums, sealed_until_s, from_s, until_s{', labels' if labels else ''}"
+        )
         sql = f"SELECT {told} FROM {table} FINAL"  # noqa: S608  # our own names
         if hosts and len(hosts) < _MOST_PAIRS and not any(_NO_NAME.search(host) for host in hosts):
             sql += f" WHERE host GLOBAL IN (SELECT host FROM {table} FINAL WHERE name IN ({among(hosts)}))"  # noqa: S608  # quoted
-        return list(zip(*self._asked.columns(in_order(sql, "seen_us, host, name")), strict=True))
+        return self._asked.columns(in_order(sql, "seen_us, host, name"))
+
+    @cached_property
+    def known_until_s(self) -> dict[str, int]:
+        """By name, until when what a host counted has arrived, UTC seconds."""
+        found: dict[str, int] = {}
+        for key, until_s in zip(self._keys, self._sealed_until_s, strict=True):
+            name = self.names[key]
+            found[name] = max(found.get(name, 0), until_s)
+        return found
+
+    @cached_property
+    def seen_us(self) -> dict[str, int]:
+        """By name, when a host delivered last, UTC microseconds."""
+        return dict(zip(map(self.names.__getitem__, self._keys), self._seen_us, strict=True))
 
     # ---- Interfaces ---------------------------------------------------------------------------------------------
 
@@ -126,17 +145,23 @@ class Members:
         of the one that was looked at last.
 
         Args:
-            totals: without them, and when they were seen, which are 0 then, a third has to be read.
+            totals: also how they are and were; see `Record.interfaces`.
         """
         records, keys, _ = self._interfaces
         if not totals:
             return list(records)
         seen = self._seen()
-        never = (0, 0, ZERO)
         return [
-            record._replace(first_seen_us=first_us, last_seen_us=last_us, totals=counters)
-            for record, (first_us, last_us, counters) in zip(
-                records, (seen.get(key, never) for key in keys), strict=True
+            record._replace(
+                first_seen_us=first_us,
+                last_seen_us=last_us,
+                reason=reason,
+                up=bool(up),
+                living=bool(living),
+                totals=counters,
+            )
+            for record, (first_us, last_us, reason, up, living, counters) in zip(
+                records, (seen.get(key, _NEVER) for key in keys), strict=True
             )
         ]
 
@@ -151,50 +176,48 @@ class Members:
     @cached_property
     def _interfaces(self) -> _Interfaces:
         condition = "1" if self._is_all else self._host_condition(self.names) or "1"
-        told = "host, name, kind, counted, reason, up, living"
-        columns = self._asked.columns(
+        told = "host, name, kind, counted"
+        raw = self._asked.columns(
             f"SELECT {told} FROM (SELECT {told}, last_seen_us FROM {self._asked.table(INTERFACE.name)} FINAL "  # noqa: S608  # our own texts
-            f"WHERE {_WAS_SEEN} AND {condition}) ORDER BY host, name, kind, last_seen_us"
+            f"WHERE {_WAS_SEEN} AND {condition}) ORDER BY {', '.join(_KEY)}, last_seen_us"
         )
-        raw, keys = columns[:4], list(zip(*columns[:3], strict=True))
-        if len(set(keys)) < len(keys):  # the one that was seen last comes last
-            newest = dict(zip(keys, zip(*columns, strict=True), strict=True))
-            keys, columns = list(newest), list(map(list, zip(*newest.values(), strict=True)))
+        columns, keys = raw, list(zip(*raw[:3], strict=True))
+        if any(map(eq, keys, islice(keys, 1, None))):  # the one that was seen last comes last
+            newest = dict(zip(keys, raw[3], strict=True))
+            keys = list(newest)
+            columns = [*map(list, zip(*keys, strict=True)), list(newest.values())]
         order = self._in_order_of_names(columns[0])
-        numbers = [0] * len(keys)  # of interfaces of other hosts it stays 0
-        for number, n in enumerate(order, 1):
-            numbers[n] = number
-        hosts, names, kinds, counted, reasons, up, living = columns
+        keys = list(map(keys.__getitem__, order))
+        hosts, names, kinds, counted = (map(column.__getitem__, order) for column in columns)
         rows = zip(
-            *(numbers, names, kinds, map(bool, up), map(bool, counted), reasons),
-            *(repeat(0), repeat(0), repeat(ZERO), map(bool, living), map(self.names.get, hosts)),
+            *(range(1, len(order) + 1), names, kinds, repeat(False), map(bool, counted), repeat("")),
+            *(repeat(0), repeat(0), repeat(ZERO), repeat(False), map(self.names.get, hosts)),
             strict=False,
         )
-        records = list(made(InterfaceRecord, rows))
-        return _Interfaces([records[n] for n in order], [keys[n] for n in order], raw)
+        return _Interfaces(list(made(InterfaceRecord, rows)), keys, raw)
 
-    def _seen(self) -> dict[Key, tuple[int, int, Counters]]:
-        """When each was seen first and last, and its totals."""
+    def _seen(self) -> dict[Key, tuple[Any, ...]]:
+        """When each was seen first and last, its reason, whether it is up and living, and its totals."""
         condition = self._host_condition(self.names) or "1"
         source = f"FROM {self._asked.table(INTERFACE.name)} FINAL WHERE {_WAS_SEEN} AND {condition}"
-        by, times = ("host", "name", "kind"), ("min(first_seen_us)", "max(last_seen_us)")
+        last = [f"argMax({name}, last_seen_us)" for name in ("reason", "up", "living")]
+        more = ("min(first_seen_us)", "max(last_seen_us)", *last)
 
         def statement(in_halves: bool) -> str:
-            return select_sums(COUNTERS, by, source, more=times, in_halves=in_halves)
+            return select_sums(COUNTERS, _KEY, source, more=more, in_halves=in_halves)
 
-        columns = ask_sums(self._asked, statement, len(COUNTERS), len(by))
+        columns = ask_sums(self._asked, statement, len(COUNTERS), len(_KEY))
         keys, totals = zip(*columns[:3], strict=True), made(Counters, zip(*columns[3:7], strict=True))
         return dict(zip(keys, zip(*columns[7:], totals, strict=True), strict=True))
 
     def _in_order_of_names(self, hosts: Sequence[str]) -> list[int]:
         """The places of the chosen hosts' rows, by the hosts' names, where those of a host stand together."""
         numbers = Counter(hosts)
-        firsts = dict(zip(reversed(hosts), reversed(range(len(hosts))), strict=True))
-        found: list[int] = []
-        for host in self.names:
-            if host in firsts:
-                found += range(firsts[host], firsts[host] + numbers[host])
-        return found
+        firsts = dict(zip(numbers, accumulate(numbers.values(), initial=0), strict=False))
+        known = [host for host in self.names if host in firsts]
+        starts = list(map(firsts.__getitem__, known))
+        ends = map(add, starts, map(numbers.__getitem__, known))
+        return list(chain.from_iterable(map(range, starts, ends)))
 
     # ---- Groups in SQL ------------------------------------------------------------------------------------------
 
@@ -238,10 +261,15 @@ class Members:
         condition = f"{by_host} AND {of_members}"
         if len(set(numbers)) == 1:
             return Grouping((), {(): numbers[0]}, condition, len(hosts))
+        columns = list(zip(*keys, strict=True))
         for part in (slice(1, 3), slice(0, 1)):
-            values = list(map(itemgetter(part), keys))
-            places: dict[tuple[str, ...], int] = dict(zip(values, numbers, strict=True))
-            if list(map(places.__getitem__, values)) == numbers:  # each has one group only
+            places: dict[tuple[str, ...], int] = dict(
+                zip(zip(*columns[part], strict=True), numbers, strict=True)
+            )
+            places_of_keys = map(places.get, zip(*columns[part], strict=True))
+            if all(map(eq, places_of_keys, numbers)):  # each has one group only
+                if "host" in COLUMNS[part] and by_host == self._known_hosts():
+                    condition = of_members  # rows of other hosts are in no group
                 return Grouping(COLUMNS[part], places, condition, len(hosts))
         return Grouping(COLUMNS, groups_of, condition, len(hosts))
 
@@ -262,20 +290,16 @@ class Members:
             return self._known_hosts()
         return f"host IN ({among(keys)})" if len(keys) <= _MOST_HOSTS else None
 
-    def _member_condition(self, members: Mapping[tuple[str, ...], int], hosts: Iterable[str]) -> str | None:
+    def _member_condition(self, members: Mapping[tuple[str, ...], int], hosts: Collection[str]) -> str | None:
         """What only rows of these interfaces fulfil, of those of some hosts; None where that is long."""
-        known = set(hosts)
-        mine: set[tuple[str, str, int]] = set()
-        others: set[tuple[str, str, int]] = set()
+        raw = self._interfaces.raw
         if len(members) == len(self._interfaces.keys):
-            mine.update(zip(*self._interfaces.raw[1:], strict=True))
+            mine, others = set(zip(*raw[1:], strict=True)), set[tuple[str, str, int]]()
         else:
-            for *key, counted in zip(*self._interfaces.raw, strict=True):
-                row = (key[1], key[2], counted)
-                if tuple(key) in members:
-                    mine.add(row)
-                elif key[0] in known:
-                    others.add(row)
+            are_mine = list(map(members.__contains__, zip(*raw[:3], strict=True)))
+            are_others = map(gt, map(hosts.__contains__, raw[0]), are_mine)
+            mine = set(compress(zip(*raw[1:], strict=True), are_mine))
+            others = set(compress(zip(*raw[1:], strict=True), are_others))
         pairs, other_pairs = {row[:2] for row in mine}, {row[:2] for row in others}
         if not pairs & other_pairs and len(pairs) <= _MOST_PAIRS:
             return f"(interface, kind) IN ({_tuples(pairs)})"
@@ -331,10 +355,16 @@ def _chosen(
 
 def _told_apart(names: Mapping[str, str]) -> dict[str, str]:
     """What hosts are called, by key."""
-    numbers: dict[str, int] = {}
-    for name in names.values():
-        numbers[name] = numbers.get(name, 0) + 1
+    numbers = Counter(names.values())
     return {key: name if numbers[name] == 1 else f"{name} ({key})" for key, name in names.items()}
+
+
+def _extent(from_s: Sequence[int], until_s: Sequence[int]) -> tuple[int, int] | None:
+    """The extent of all ledgers, out of that of each; see `schema.HOST`."""
+    if not all(until_s):
+        return None
+    reaches = [reach for reach in zip(from_s, until_s, strict=True) if reach[1] > 0]
+    return (min(reaches)[0], max(until_s)) if reaches else None
 
 
 def made(kind: type[_T], rows: Iterable[Iterable[Any]]) -> Iterator[_T]:

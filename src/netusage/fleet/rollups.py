@@ -9,20 +9,23 @@ have, to the byte and by the same names.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from operator import add
 from typing import Any, Protocol
 
-from netusage.fleet.halves import COUNTED, COUNTERS, sums_of_halves, whole
+from netusage.fleet.halves import COUNTERS, sums_of_halves, whole
 from netusage.fleet.schema import DAY, SHARE, SHARE_DAY, SHARE_MONTH, USAGE_DAY, USAGE_MONTH, Table
 from netusage.fleet.utc import DAY_S, day_of, month_number, month_of, next_month, starts_within
 from netusage.ledger import ship_queries
 from netusage.ledger.reader import LedgerReader
 from netusage.model import LARGEST
 
-# Columns of `SHARE` that tell rows of one start apart; sums: how long the longest is, in seconds, and four counters.
+# Columns of `SHARE` that tell rows of one start apart; sums are of the four counters.
 _KEY = tuple(name for name in SHARE.key if name not in ("host", "start", "ledger"))
 Key = tuple[Any, ...]
 Sums = list[int]
 Told = dict[Key, Sums]
+_OF_INTERFACE = 2  # of those, that tell interfaces apart
+_LISTS = len(SHARE_DAY.lists)
 _KEY_AT = slice(SHARE.names.index(_KEY[0]), SHARE.names.index(_KEY[0]) + len(_KEY))
 
 
@@ -43,11 +46,8 @@ class Source(Protocol):
 
 
 def add_up(into: Sums | None, more: Iterable[int]) -> Sums:
-    """Sums with those of one more: the longest, and the counters together."""
-    seconds, *counters = more
-    if into is None:
-        return [seconds, *counters]
-    return [max(into[0], seconds), *(a + b for a, b in zip(into[1:], counters, strict=True))]
+    """Sums with those of one more."""
+    return list(more) if into is None else list(map(add, into, more))
 
 
 def usage(
@@ -108,7 +108,7 @@ class Shares:
 
     def rows(
         self, touched: dict[int, set[Key]], known: Callable[[int], Told | None]
-    ) -> Iterator[tuple[Table, int, Key, Sums]]:
+    ) -> Iterator[tuple[Table, tuple[Any, ...]]]:
         """What is to be told of a batch whose rows are in the store.
 
         Args:
@@ -116,7 +116,7 @@ class Shares:
             known: what a day has, where the ledger can tell; None otherwise.
 
         Yields:
-            Table, start, key and sums; those of a key that has nothing any more are zeros.
+            Table, and a row between its ledger and its number: all that has anything of an interface, as lists.
 
         Raises:
             FleetError: the store cannot be asked.
@@ -132,11 +132,11 @@ class Shares:
                 keys = told | sums.keys()
             self._days[day_s] = sums
             months.setdefault(month_of(day_s), set()).update(keys)
-            yield from self._checked(SHARE_DAY, day_s, sums, keys)
+            yield from ((SHARE_DAY, row) for row in _lists(day_s, sums, keys))
         self._days = {day_s: sums for day_s, sums in self._days.items() if month_of(day_s) in months}
         of_months = self._of_months(sorted(months))
         for month_s, keys in sorted(months.items()):
-            yield from self._checked(SHARE_MONTH, month_s, of_months[month_s], keys)
+            yield from ((SHARE_MONTH, row) for row in _lists(month_s, of_months[month_s], keys))
 
     def _of_days(self, days: list[int]) -> dict[int, Told]:
         """What the store has of days, also of what has nothing now."""
@@ -163,24 +163,32 @@ class Shares:
     def _sums(self, table: Table, period: str, where: str) -> dict[int, Told]:
         """What the store has by periods, as SQL has them, where something is so: one question, however many they are."""
         key = ", ".join(_KEY)
+        source = table.unfolded(self._store.table(table.name), (*_KEY, *COUNTERS))
         sql = (
-            f"SELECT {period} AS period, {key}, max(if({COUNTED}, seconds, 0)), {', '.join(sums_of_halves(COUNTERS))} "  # noqa: S608  # our own texts and numbers
-            f"FROM {self._store.table(table.name)} FINAL WHERE {self._own} AND {where} AND seq > {self._above} "
+            f"SELECT {period} AS period, {key}, {', '.join(sums_of_halves(COUNTERS))} "  # noqa: S608  # our own texts and numbers
+            f"FROM {source} WHERE {self._own} AND {where} AND seq > {self._above} "
             f"GROUP BY period, {key}"
         )
         found: dict[int, Told] = {}
         for number, *row in self._store.query(sql):
-            seconds, *halves = row[len(_KEY) :]
-            found.setdefault(number, {})[tuple(row[: len(_KEY)])] = [seconds, *whole(halves)]
+            found.setdefault(number, {})[tuple(row[: len(_KEY)])] = whole(row[len(_KEY) :])
         return found
 
-    @staticmethod
-    def _checked(
-        table: Table, start_s: int, sums: Told, keys: Iterable[Key]
-    ) -> Iterator[tuple[Table, int, Key, Sums]]:
-        for key in keys:
-            _check(sums[key])
-            yield table, start_s, key, sums[key]
+
+def _lists(start_s: int, sums: Told, touched: Iterable[Key]) -> Iterator[tuple[Any, ...]]:
+    """What a day or month has of each interface that has something else than before; of nothing, empty lists.
+
+    Raises:
+        TooLarge: so it is.
+    """
+    told: dict[Key, list[tuple[Any, ...]]] = {key[:_OF_INTERFACE]: [] for key in touched}
+    for key, counters in sums.items():
+        own = told.get(key[:_OF_INTERFACE])
+        if own is not None and any(counters):
+            _check(counters)
+            own.append((*key[_OF_INTERFACE:], *counters))
+    for interface, own in sorted(told.items()):
+        yield (*interface, start_s, *(zip(*sorted(own), strict=True) if own else [()] * _LISTS))
 
 
 def key_of(row: tuple[Any, ...]) -> Key:

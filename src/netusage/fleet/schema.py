@@ -13,11 +13,13 @@ key says, and `usage` is all of them.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from netusage.model import LARGEST
 
 FIRST_WITH_CODECS = (20, 3)
+_LIST = "Array("
 LOCAL = "_local"  # ends the name of a shard's own part
 _CODECS = {
     "DateTime": "DoubleDelta, ZSTD(1)",
@@ -25,13 +27,13 @@ _CODECS = {
     "UInt32": "ZSTD(1)",
     "UInt64": "T64, ZSTD(1)",
     "String": "ZSTD(3)",
-    "Array(String)": "ZSTD(3)",
 }
 _CODECS_BY_NAME = {"seq": "Delta, ZSTD(1)"}  # one after the other in a quarter, with steps between
 # The UTC day in which a row starts. Rows of quarters lie together by it, so that a few hours of all hosts, as at the
 # ends of a local month, are read without the rest of their month: by those who say it in WHERE beside `start`.
 DAY = "intDiv(toUInt32(start), 86400)"
 _GRANULARITY = 1024  # rows; an hour of a host is little of the usual 8192
+_LISTS_GRANULARITY = 128  # of rows with lists, which are many rows each
 # from and to which number a column may be sent; no store says when a number does not fit
 LIMITS = {
     "UInt8": (0, (1 << 8) - 1),
@@ -43,7 +45,7 @@ LIMITS = {
 
 
 class Column(NamedTuple):
-    """A column: `type` is one of `LIMITS`, "String" or "Array(String)"; DateTime is in UTC, its rows UTC seconds.
+    """A column: `type` is one of `LIMITS` or "String", or a list of one, "Array(String)"; DateTime is in UTC, UTC seconds.
 
     few: it has few different values.
     """
@@ -53,6 +55,16 @@ class Column(NamedTuple):
     few: bool = False
 
     @property
+    def is_list(self) -> bool:
+        """Whether a row has any number of values of it."""
+        return self.type.startswith(_LIST)
+
+    @property
+    def value_type(self) -> str:
+        """The type of one value."""
+        return self.type.removeprefix(_LIST).removesuffix(")") if self.is_list else self.type
+
+    @property
     def plain_type(self) -> str:
         """The type as every version has it."""
         return "DateTime('UTC')" if self.type == "DateTime" else self.type
@@ -60,8 +72,9 @@ class Column(NamedTuple):
     def declaration(self, *, codecs: bool) -> str:
         """The column in CREATE TABLE."""
         if codecs and self.few:
-            return f"`{self.name}` LowCardinality({self.type})"
-        codec = _CODECS_BY_NAME.get(self.name, _CODECS.get(self.type, "")) if codecs else ""
+            few = f"LowCardinality({self.value_type})"
+            return f"`{self.name}` {f'{_LIST}{few})' if self.is_list else few}"
+        codec = _CODECS_BY_NAME.get(self.name, _CODECS.get(self.value_type, "")) if codecs else ""
         return f"`{self.name}` {self.plain_type}{f' CODEC({codec})' if codec else ''}"
 
 
@@ -69,6 +82,7 @@ class Table(NamedTuple):
     """A table. `key`: of rows with one key, the newest counts; `month`: the column whose month makes partitions, or "".
 
     by_day: its rows lie together by `DAY`.
+    lists: columns of which a row has as many values each, those of one place together.
     """
 
     name: str
@@ -76,11 +90,24 @@ class Table(NamedTuple):
     key: tuple[str, ...]
     month: str = ""
     by_day: bool = False
+    lists: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns' names, in the order of a row."""
         return tuple(column.name for column in self.columns)
+
+    def unfolded(self, full_name: str, wanted: Iterable[str], *, final: bool = True) -> str:
+        """The table in FROM, with a row for every place of the lists; without any it is as it is.
+
+        Args:
+            full_name: as SQL has it.
+            wanted: columns that the statement has; lists among them are single values in it.
+            final: of rows with one key, only the newest.
+        """
+        source = f"{full_name} FINAL" if final else full_name
+        lists = [name for name in self.lists if name in wanted]
+        return f"{source} ARRAY JOIN {', '.join(lists)}" if lists else source
 
 
 def _columns(*groups: str) -> tuple[Column, ...]:
@@ -131,29 +158,40 @@ SPAN = Table(
 )
 
 
-def _share(name: str, *, by_day: bool = False) -> Table:
+_WHO = ("who_kind: few", "application path user unit container pod: String", "scope protocol family: UInt8")
+# What an application had of an interface's bytes in a quarter of an hour, or in a day that the host had folded before it
+# delivered it, `seconds` long; scope, protocol and family are numbers as in the ledger.
+SHARE = Table(
+    "share",
+    _columns(
+        *("host ledger: String", "start: DateTime", "seconds: UInt32", "interface kind: few"),
+        *(*_WHO, _COUNTERS, "seq: UInt64"),
+    ),
+    (
+        *("host", "start", "interface", "kind", "who_kind", "application", "path", "user", "unit"),
+        *("container", "pod", "scope", "protocol", "family", "ledger"),
+    ),
+    "start",
+    by_day=True,
+)
+
+
+def _share_sums(name: str) -> Table:
+    lists = [column._replace(type=f"{_LIST}{column.type})") for column in _columns(*_WHO, _COUNTERS)]
+    own = _columns("host ledger: String", "interface kind: few", "start: DateTime")
     return Table(
         name,
-        _columns(
-            *("host ledger: String", "start: DateTime", "seconds: UInt32", "interface kind who_kind: few"),
-            *("application path user unit container pod: String", "scope protocol family: UInt8"),
-            *(_COUNTERS, "seq: UInt64"),
-        ),
-        (
-            *("host", "start", "interface", "kind", "who_kind", "application", "path", "user", "unit"),
-            *("container", "pod", "scope", "protocol", "family", "ledger"),
-        ),
+        (*own, *lists, *_columns("seq: UInt64")),
+        ("host", "interface", "kind", "start", "ledger"),
         "start",
-        by_day,
+        lists=tuple(column.name for column in lists),
     )
 
 
-# What an application had of an interface's bytes in a quarter of an hour, or in a day that the host had folded before it
-# delivered it, `seconds` long; scope, protocol and family are numbers as in the ledger.
-SHARE = _share("share", by_day=True)
-# The sums of those that begin in a UTC day, and in a UTC month; `seconds` is the longest of them.
-SHARE_DAY = _share("share_day")
-SHARE_MONTH = _share("share_month")
+# The sums of those that begin in a UTC day, and in a UTC month, of all that had anything of an interface: lists, of which
+# each place is of one. So FINAL compares a row where it would compare a hundred.
+SHARE_DAY = _share_sums("share_day")
+SHARE_MONTH = _share_sums("share_month")
 # up: it was switched on when it was last looked at; living: it had not gone away then.
 INTERFACE = Table(
     "interface",
@@ -173,6 +211,8 @@ GAP = Table(
 )
 # One row a ledger, written with every delivery after all else: up to `cursor`, a change number, all has arrived.
 # sums: the days and months of all of it have arrived too; 0 where the host does not tell them.
+# from_s, until_s: between which UTC seconds anything of it was counted or estimated, whole quarters; both -1 where there is
+# nothing, and 0 where the host does not tell them.
 HOST = Table(
     "host",
     _columns(
@@ -182,7 +222,8 @@ HOST = Table(
             "seen_us: Int64",
             "cursor: UInt64",
         ),
-        *("sealed_until_s created_us: Int64", "tier: String", "sums: UInt8", "seq: UInt64"),
+        *("sealed_until_s created_us: Int64", "tier: String", "sums: UInt8"),
+        *("from_s until_s: Int64", "seq: UInt64"),
     ),
     ("host", "ledger"),
 )
@@ -236,7 +277,8 @@ def creation(table: Table, database: str, *, codecs: bool, cluster: Cluster | No
     own = table.name + (LOCAL if cluster else "")
     month = f"PARTITION BY toYYYYMM({table.month}) " if table.month else ""
     order = (DAY, *table.key) if table.by_day else table.key
-    settings = f"\nSETTINGS index_granularity = {_GRANULARITY}" if table.by_day else ""
+    granularity = _LISTS_GRANULARITY if table.lists else _GRANULARITY if table.by_day else 0
+    settings = f"\nSETTINGS index_granularity = {granularity}" if granularity else ""
     sql = (
         f"CREATE TABLE IF NOT EXISTS `{database}`.`{own}` (\n{columns}\n)\n"
         f"ENGINE = {_engine(own, database, cluster)}\n{month}ORDER BY ({', '.join(order)}){settings}"

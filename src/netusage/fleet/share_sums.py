@@ -58,6 +58,7 @@ def by_period(
         *(_WHO[name] for name in told),
         *others,
     ]
+    wanted = {*by, *COUNTERS}
     parts = _PARTS if members.are_all and "host" not in grouping.columns else ("1",)
 
     def statement(levels: dict[Level, list[Stretch]], in_halves: bool) -> str:
@@ -65,9 +66,10 @@ def by_period(
             select_sums(
                 COUNTERS,
                 by,
-                f"FROM {asked.table(level.share.name)} FINAL "
-                f"WHERE {part} AND {grouping.condition} AND {within(own)} AND {COUNTED}",
-                more=["max(seconds)"],
+                f"FROM {level.share.unfolded(asked.table(level.share.name), wanted)} "
+                f"WHERE {part} AND {grouping.condition} AND {within(own)}"
+                f"{'' if level.share.lists else f' AND {COUNTED}'}",
+                more=[f"max({QUARTER_S if level.share.lists else 'seconds'})"],
                 in_halves=in_halves,
             )
             for level, own in levels.items()
@@ -131,11 +133,10 @@ class Applications:
         if self._known is None:
             self._known = {}
             # Names alone, whatever they have: no FINAL, which would open every month.
-            level = MONTHS if self._members.has_sums else QUARTERS
-            sql = (
-                f"SELECT DISTINCT {_EVERY_WHO} FROM {self._asked.table(level.share.name)} "  # noqa: S608  # quoted
-                f"WHERE {self._members.hosts_condition()}"
-            )
+            share = (MONTHS if self._members.has_sums else QUARTERS).share
+            source = share.unfolded(self._asked.table(share.name), _WHO.values(), final=False)
+            # not DISTINCT, which 18.16 forgets over lists
+            sql = f"SELECT {_EVERY_WHO} FROM {source} WHERE {self._members.hosts_condition()} GROUP BY {_EVERY_WHO}"  # noqa: S608  # quoted
             for words in sorted(zip(*self._asked.columns(sql), strict=True)):
                 self._number(words)
         return self._known
@@ -183,9 +184,10 @@ class Applications:
         by_day = members.has_sums and len(members.names) > _MOST_FOR_QUARTERS
         level, width = (DAYS, DAY_S) if by_day else (QUARTERS, QUARTER_S)
         columns = ["host"] if members.are_many else []
+        source = level.share.unfolded(self._asked.table(level.share.name), (*_WHO.values(), *COUNTERS))
         sql = (
             f"SELECT {', '.join([*columns, _EVERY_WHO])}, toUInt32(min(start)), toUInt32(max(start)) "  # noqa: S608  # quoted
-            f"FROM {self._asked.table(level.share.name)} FINAL "
+            f"FROM {source} "
             f"WHERE {members.hosts_condition()} AND {COUNTED} GROUP BY {', '.join([*columns, _EVERY_WHO])}"
         )
         times: dict[int, tuple[int, int]] = {}

@@ -1,10 +1,12 @@
 """Making a store's tables, and bringing those of an older netusage up to date."""
 
+import re
+
 from netusage.errors import FleetError
 from netusage.fleet.schema import LOCAL, TABLES, Cluster, Statement, Table, addition, creation, literal
 from netusage.fleet.store import Store
 
-_LOW_CARDINALITY = "LowCardinality("
+_LOW_CARDINALITY = re.compile(r"LowCardinality\((\w+)\)")
 _Columns = dict[str, dict[str, str]]  # type of each column, by table
 
 
@@ -128,9 +130,7 @@ def _check(store: Store, table: Table, engines: dict[str, str], cluster: Cluster
 
 def _check_types(table: Table, types: dict[str, str]) -> None:
     for column in table.columns:
-        kind = types.get(column.name, column.plain_type)
-        if kind.startswith(_LOW_CARDINALITY):
-            kind = kind.removeprefix(_LOW_CARDINALITY).removesuffix(")")
+        kind = _LOW_CARDINALITY.sub(r"\1", types.get(column.name, column.plain_type))
         if kind.replace('"', "'") not in (column.plain_type, column.type):
             raise FleetError(
                 f"the column {column.name} of the table {table.name} is {kind} and not {column.plain_type}",

@@ -88,10 +88,12 @@ def _not_whole() -> FleetError:
 
 
 def _writer(table: Table, column: Column) -> Callable[[Any], str]:
+    if column.is_list:
+        value = _writer(table, column._replace(type=column.value_type))
+        form = "'{}'" if column.value_type == "String" else "{}"
+        return lambda values: "[" + ",".join(map(form.format, map(value, values))) + "]"
     if column.type == "String":
         return _escape
-    if column.type == "Array(String)":
-        return lambda texts: "[" + ",".join(f"'{_escape(text)}'" for text in texts) + "]"
     low, high = LIMITS[column.type]
     write = _moment if column.type == "DateTime" else str
 
@@ -122,7 +124,7 @@ def _reader(kind: str) -> Callable[[str], Any]:
     if _NUMBER.fullmatch(kind):
         return int
     if kind.startswith("Array("):
-        return _texts
+        return _numbers if _NUMBER.fullmatch(kind.removeprefix("Array(").removesuffix(")")) else _texts
     if kind.startswith("Nullable("):
         read = _reader(kind.removeprefix("Nullable(").removesuffix(")"))
         return lambda cell: None if cell == _NULL else read(cell)
@@ -131,6 +133,10 @@ def _reader(kind: str) -> Callable[[str], Any]:
 
 def _unescape(cell: str) -> str:
     return _ESCAPED.sub(lambda found: _PLAIN.get(found[1], found[1]), cell) if "\\" in cell else cell
+
+
+def _numbers(cell: str) -> tuple[int, ...]:
+    return tuple(map(int, filter(None, cell.strip("[]").split(","))))
 
 
 def _texts(cell: str) -> tuple[str, ...]:

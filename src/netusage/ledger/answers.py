@@ -221,7 +221,7 @@ class ShareRecord(NamedTuple):
     """What one application had of one interface's bytes, by `scope`, `protocol` and `family` (`ledger.batch.Part`).
 
     seconds: the longest of the rows that were added up: 900, or a local day where quarters are not kept any more. A day
-        counts wholly where it begins.
+        counts wholly where it begins. What a fleet has of whole UTC days and months does not tell it: 900.
     """
 
     who: Who

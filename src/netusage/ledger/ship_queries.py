@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from netusage.errors import LedgerCorruptError
 from netusage.ledger.answers import GapRecord
-from netusage.ledger.chunks import FIELDS, Chunk, Quarter, between
+from netusage.ledger.chunks import FIELDS, LONGEST_S, Chunk, Quarter, between
 from netusage.ledger.reader import LedgerReader
-from netusage.model import LARGEST, LONGEST_DAY_S, QUARTER_S, Counters, Who
+from netusage.model import LARGEST, LONGEST_DAY_S, QUARTER_S, US, Counters, Who
 
 _CHANGES = """
 SELECT change, 0, id FROM chunk WHERE change > ?1 UNION ALL SELECT change, 1, id FROM span WHERE change > ?1
@@ -60,6 +60,12 @@ SELECT (SELECT applied_us FROM migration ORDER BY version LIMIT 1),
   coalesce((SELECT max(id) FROM run), 0), coalesce((SELECT started_us FROM run ORDER BY id DESC LIMIT 1), 0),
   coalesce((SELECT last_boot_ns FROM run ORDER BY id DESC LIMIT 1), 0)
 """
+_REACHES = """
+SELECT id, (SELECT min(start_s) FROM chunk WHERE interface_id = i.id) AS from_s,
+  (SELECT start_s + quarters * 900 FROM chunk WHERE interface_id = i.id ORDER BY start_s DESC LIMIT 1) AS until_s
+FROM interface i WHERE from_s IS NOT NULL
+"""
+_REACH_OF_SPANS = "SELECT min(start_us), max(end_us) FROM span"
 _RUN_WENT_ON = "SELECT 1 FROM run WHERE id = ? AND started_us = ? AND last_boot_ns >= ?"
 _FIRST_PLACE = "SELECT machine FROM place ORDER BY id LIMIT 1"
 _NO_MACHINE = "import"  # where the books were written out of rows
@@ -183,6 +189,35 @@ def statements(reader: LedgerReader, above: int) -> Iterator[Statement]:
                 hint=f"see where with: netusage verify --db {reader.path}",
             )
         yield found
+
+
+def extent(reader: LedgerReader) -> tuple[int, int] | None:
+    """From when to when `statements` tell that anything was counted or estimated: whole quarters, UTC seconds, or None.
+
+    Raises:
+        LedgerCorruptError: the ledger is damaged.
+    """
+    with reader.reading() as connection:
+        reaches = connection.execute(_REACHES).fetchall()
+        start_us, end_us = connection.execute(_REACH_OF_SPANS).fetchone()
+    starts: list[int] = []
+    ends: list[int] = []  # the best so far comes last, of both
+    for number, from_s, until_s in sorted(reaches, key=lambda reach: reach[1]):
+        ahead_s = min(starts[-1], until_s) if starts else until_s
+        for low_s in range(from_s, ahead_s, LONGEST_S):  # idle ones may stand before it
+            if found := quarters(reader, number, low_s, min(low_s + LONGEST_S, ahead_s)):
+                starts.append(found[0][0])
+                break
+    for number, from_s, until_s in sorted(reaches, key=lambda reach: -reach[2]):
+        behind_s = max(ends[-1], from_s) if ends else from_s
+        for high_s in range(until_s, behind_s, -LONGEST_S):  # or behind it
+            if found := quarters(reader, number, max(high_s - LONGEST_S, behind_s), high_s):
+                ends.append(found[-1][0] + QUARTER_S)
+                break
+    if start_us is not None:
+        starts.append(start_us // US // QUARTER_S * QUARTER_S)
+        ends.append(-(-end_us // (QUARTER_S * US)) * QUARTER_S)
+    return (min(starts), max(ends)) if starts else None
 
 
 def _changes(reader: LedgerReader, above: int) -> Iterator[tuple[int, int, int]]:

@@ -57,7 +57,8 @@ if TYPE_CHECKING:
         def interfaces(self, *, totals: bool = True) -> list[InterfaceRecord]:
             """Every interface that was ever seen, by name and kind; where there are several hosts, host by host.
 
-            totals: without them, and without when each was seen, which may be 0 then, less may have to be read.
+            totals: without them less may have to be read; there may be nothing then but the number, the name and kind,
+            whether it counts, and the host.
             """
             ...
 

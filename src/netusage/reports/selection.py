@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from netusage.errors import NoDataError
@@ -76,10 +77,10 @@ def machine(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> Seri
 
 def machines(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> list[Series]:
     """The machine's total of each host, by host; of one that counts nothing as well."""
-    ids: dict[str, list[int]] = {}
+    ids: defaultdict[str, list[int]] = defaultdict(list)
     is_plain = not overrides.counted and not overrides.not_counted
     for interface in interfaces:
-        own = ids.setdefault(interface.host, [])
+        own = ids[interface.host]
         if interface.counted if is_plain else part(interface, overrides).counted:
             own.append(interface.id)
     return [Series(None, tuple(ids[host]), host) for host in sorted(ids)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from enum import StrEnum
-from itertools import chain, pairwise, repeat
+from itertools import chain, cycle, pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from netusage.errors import NoDataError, UsageError
@@ -182,7 +182,7 @@ def report(reader: Record, question: Question) -> UsageReport:
     else:
         rows = _rows(reader, question, series, spans, begun)
     rows = _with_rates(reader, question, rows, series, interfaces)
-    totals = [] if question.kind is ReportKind.TOP else _totals(rows, is_one=len(spans) == 1)
+    totals = [] if question.kind is ReportKind.TOP else _totals(rows, question, is_one=len(spans) == 1)
     of_hosts = any(one.host for one in interfaces)
     return UsageReport(question, rows, totals, spans[0].start_s, spans[-1].end_s, of_hosts)
 
@@ -279,26 +279,18 @@ def _rows(
         if len(series) == 1 or one.name in question.patterns or any(map(any, sums[n]))
     ]
     seconds = _elapsed(spans, begun, question.now_s)
-    starts, ends = zip(*spans, strict=True)
     none = repeat(None)
-    of_series = [
-        map(
-            UsageRow,
-            *(
-                starts,
-                ends,
-                repeat(series[n].name),
-                sums[n],
-                seconds,
-                none,
-                none,
-                none,
-                repeat(series[n].host),
-            ),
-        )
-        for n in shown
-    ]
-    return list(chain.from_iterable(zip(*of_series, strict=True)))
+    rows = map(
+        UsageRow,
+        [start for start, _ in spans for _ in shown],
+        [end for _, end in spans for _ in shown],
+        cycle([series[n].name for n in shown]),
+        chain.from_iterable(zip(*[sums[n] for n in shown], strict=True)),
+        [length for length in seconds for _ in shown],
+        *(none, none, none),
+        cycle([series[n].host for n in shown]),
+    )
+    return list(rows)
 
 
 def _elapsed(spans: Sequence[Period], begun: int, now_s: int) -> list[int]:
@@ -321,15 +313,10 @@ def _top_rows(
     ]
 
 
-def _totals(rows: Sequence[UsageRow], *, is_one: bool) -> list[UsageRow]:
+def _totals(rows: Sequence[UsageRow], question: Question, *, is_one: bool) -> list[UsageRow]:
     """One row for each series, over all of its periods, without rates; `is_one`: there is one period."""
-    if is_one:
-        has_rates = any(row[-4:-1] != (None, None, None) for row in rows)
-        return (
-            [row._replace(rx_peak=None, tx_peak=None, percentile=None) for row in rows]
-            if has_rates
-            else list(rows)
-        )
+    if is_one and not (question.peak or question.percentile):
+        return list(rows)
     of_series: dict[tuple[str, str | None], list[UsageRow]] = {}
     for row in rows:
         of_series.setdefault((row.host, row.interface), []).append(row)
