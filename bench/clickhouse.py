@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lab
 
-# What docs/capacity.md says: the server compresses by itself as codecs do, which it has none of.
+# What docs/capacity.md says: the server compresses by itself as codecs do, which it has none of. In _USERS: small blocks.
 ZSTD = """<compression><case>
     <min_part_size>0</min_part_size><min_part_size_ratio>0</min_part_size_ratio><method>zstd</method>
   </case></compression>"""
@@ -30,7 +30,7 @@ _CONFIGURATION = """<yandex>
 </yandex>
 """
 _USERS = """<yandex>
-  <profiles><default></default></profiles>
+  <profiles><default><max_block_size>2048</max_block_size></default></profiles>
   <quotas><default/></quotas>
   <users><default>
     <password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>

@@ -48,7 +48,7 @@ def top_sql(store, zone: ZoneInfo, what: str) -> str:
         table = level.usage if what == "usage" else level.share
         source = table.unfolded(store.table(table.name), (by, "rx_bytes", "tx_bytes"))
         parts.append(
-            f"SELECT {by}, sum(rx_bytes + tx_bytes) AS part FROM {source} WHERE {within(own)} GROUP BY {by}"
+            f"SELECT {by}, sum(rx_bytes + tx_bytes) AS part FROM {source} WHERE {within(own, table)} GROUP BY {by}"
         )
     return (
         f"SELECT {by}, sum(part) AS bytes FROM ({' UNION ALL '.join(parts)}) "
@@ -92,7 +92,7 @@ def host_year_sql(store, zone: ZoneInfo) -> str:
     key = store.query(f"SELECT host FROM {store.table('host')} FINAL WHERE name = 'host-3'")[0][0]
     parts = [
         f"SELECT toStartOfMonth(start, '{zone.key}') AS month, sum(rx_bytes) AS rx, sum(tx_bytes) AS tx "
-        f"FROM {store.table(level.usage.name)} FINAL WHERE host = '{key}' AND {within(own)} GROUP BY month"
+        f"FROM {store.table(level.usage.name)} FINAL WHERE host = '{key}' AND {within(own, level.usage)} GROUP BY month"
         for level, own in stretches(year_edges(zone), has_sums=True).items()
     ]
     return f"SELECT toString(month), sum(rx), sum(tx) FROM ({' UNION ALL '.join(parts)}) GROUP BY month"
@@ -178,8 +178,9 @@ def _source(store, name: str) -> str:
 def final_rate(store) -> dict[str, float]:
     """Rows a second of a sum over a week's quarters of all hosts, with FINAL and without."""
     from netusage.fleet.levels import within
+    from netusage.fleet.schema import USAGE
 
-    week = within([(SEPTEMBER_S + DAY_S, SEPTEMBER_S + 8 * DAY_S)])
+    week = within([(SEPTEMBER_S + DAY_S, SEPTEMBER_S + 8 * DAY_S)], USAGE)
     ((many,),) = store.query(f"SELECT toUInt64(count()) FROM {store.table('usage')} WHERE {week}")
     found = {}
     for name, word in (("with", "FINAL"), ("without", "")):

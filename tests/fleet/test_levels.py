@@ -7,6 +7,7 @@ from support.ledgers import DAY_S
 
 from netusage.fleet import levels
 from netusage.fleet.levels import DAYS, MONTHS, QUARTERS, Periods
+from netusage.fleet.schema import DAY, USAGE, USAGE_DAY
 from netusage.model import QUARTER_S
 
 HOUR_S = 3600
@@ -50,19 +51,25 @@ def test_rows_of_sums_end_where_their_day_or_month_does():
 
 
 def test_times_that_the_store_cannot_hold_are_cut_off():
-    assert "toDateTime(0)" in levels.within([(-900, 900)])
-    assert f"toDateTime({(1 << 32) - 1})" in levels.within([(0, 1 << 40)])
+    assert "toDateTime(0)" in levels.within([(-900, 900)], USAGE)
+    assert f"toDateTime({(1 << 32) - 1})" in levels.within([(0, 1 << 40)], USAGE)
+
+
+def test_only_rows_that_lie_together_by_day_are_asked_for_by_day():
+    (quarters, days) = (levels.within([(0, 900)], table) for table in (USAGE, USAGE_DAY))
+    assert quarters == f"(({DAY} >= 0 AND {DAY} <= 0 AND {days[2:]}"
 
 
 @pytest.mark.parametrize(
-    ("edges", "told", "numbers"),
+    ("edges", "hosts", "told", "numbers"),
     [
-        ([0, 900], [0, 0], [0, 0]),
-        ([0, 900, 1800, 2700], [0, 2, 1], [0, 2, 1]),
-        ([0, 900, 2700], [1, 0], [1, 0]),
-        # too many uneven ones: told are steps of 900, of which the second period has two
-        ([0, 900, 2700, *range(3600, 100 * 900, 900)], [0, 1, 2, 3, 90], [0, 1, 1, 2, 89]),
+        ([0, 900], 1, [0, 0], [0, 0]),
+        ([0, 900, 1800, 2700], 1, [0, 2, 1], [0, 2, 1]),
+        ([0, 900, 2700], 100, [1, 0], [1, 0]),
+        # uneven ones of few hosts, and too many: told are steps of 900, of which the second period has two
+        ([0, 900, 2700], 1, [2, 1, 0], [1, 1, 0]),
+        ([0, 900, 2700, *range(3600, 100 * 900, 900)], 100, [0, 1, 2, 3, 90], [0, 1, 1, 2, 89]),
     ],
 )
-def test_what_the_store_tells_of_periods_is_their_number(edges, told, numbers):
-    assert Periods(edges).numbers(told) == numbers
+def test_what_the_store_tells_of_periods_is_their_number(edges, hosts, told, numbers):
+    assert Periods(edges, hosts).numbers(told) == numbers

@@ -56,9 +56,11 @@ def _check(asked: Asked, members: Members, from_s: int, until_s: int) -> bool:
     for level, own in _beyond(from_s, until_s, has_sums=members.has_sums).items():
         if some := [(low, high) for low, high in own if low < high]:
             table = asked.table(level.usage.name)
-            parts.append(f"{_said(_BEYOND, 'count()')} FROM {table} WHERE {hosts} AND {within(some)}")
+            parts.append(
+                f"{_said(_BEYOND, 'count()')} FROM {table} WHERE {hosts} AND {within(some, level.usage)}"
+            )
     for end, start_s in ((_FIRST, from_s), (_LAST, until_s - QUARTER_S)):
-        where = f"{hosts} AND {within([(start_s, start_s + QUARTER_S)])}"
+        where = f"{hosts} AND {within([(start_s, start_s + QUARTER_S)], QUARTERS.usage)}"
         one = f"SELECT 1 FROM {quarters} WHERE {where} LIMIT 1"  # noqa: S608  # quoted
         parts.append(f"{_said(end, 'count()')} FROM ({one})")
     of_spans = (
@@ -107,7 +109,7 @@ def _first_and_last(asked: Asked, members: Members) -> tuple[int, int] | None:
     if quick is not None:
         looked_at = " UNION ALL ".join(
             f"SELECT count() FROM (SELECT 1 FROM {asked.table(QUARTERS.usage.name)} FINAL "  # noqa: S608  # quoted
-            f"WHERE {within([(at_s, at_s + QUARTER_S)])} AND {says_something} LIMIT 1)"  # one is enough, and quick
+            f"WHERE {within([(at_s, at_s + QUARTER_S)], QUARTERS.usage)} AND {says_something} LIMIT 1)"  # one is enough, and quick
             for at_s in sorted(set(quick))
         )
         if all(asked.columns(looked_at)[0]):
@@ -127,7 +129,9 @@ def _between(asked: Asked, members: Members, source: str, *, or_sums: bool = Fal
     low = high = (0, 0)
     for level in (MONTHS, DAYS, QUARTERS) if members.has_sums else (QUARTERS,):
         table = asked.table(level.usage.name)
-        conditions = [within([stretch]) for stretch in sorted({low, high})] if any(high) else ["1"]
+        conditions = (
+            [within([stretch], level.usage) for stretch in sorted({low, high})] if any(high) else ["1"]
+        )
         joint = " AND " if "WHERE" in source else " WHERE "
         first, last, numbers = asked.columns(
             " UNION ALL ".join(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _MOST_STRETCHES = 200  # of one question: the server looks at each for each part of a table
 _MOST_QUARTERS = 5_000_000  # of all hosts together in one statement: some seconds
 _MOST_COMPARED = 64  # edges in one expression
+FEW_HOSTS = 20  # whose rows take less time than long expressions
 Stretch = tuple[int, int]
 
 
@@ -110,9 +111,9 @@ def end_of(level: Level, start_s: int) -> int:
     return start_s + (DAY_S if level is DAYS else QUARTER_S)
 
 
-def within(some: Iterable[Stretch]) -> str:
-    """What rows fulfil that start in one of the stretches."""
-    return f"({' OR '.join(starts_within(*stretch) for stretch in some)})"
+def within(some: Iterable[Stretch], table: Table) -> str:
+    """What rows of a table fulfil that start in one of the stretches."""
+    return f"({' OR '.join(starts_within(*stretch, by_day=table.by_day) for stretch in some)})"
 
 
 def _whole(
@@ -148,14 +149,15 @@ class Periods:
 
     Args:
         edges: UTC seconds, or any other unit that `expression` is asked in.
+        hosts: of how many it is asked.
     """
 
-    def __init__(self, edges: Sequence[int]) -> None:
+    def __init__(self, edges: Sequence[int], hosts: int) -> None:
         self.count = len(edges) - 1
         self._edges = edges
         steps = {high - low for low, high in pairwise(edges)}
         self._step = steps.pop() if len(steps) == 1 else 0
-        if not self._step and self.count > _MOST_COMPARED:
+        if not self._step and (self.count > _MOST_COMPARED or hosts <= FEW_HOSTS):
             self._step = gcd(*(high - low for low, high in pairwise(edges)))
             self._is_bucket = True
         else:

@@ -49,7 +49,8 @@ def by_period(
     fields: Collection[str],
 ) -> list[list[list[ShareRecord]]]:
     """See `Record.shares_by_period`."""
-    grouping, periods = members.grouping(groups), Periods(edges)
+    grouping = members.grouping(groups)
+    periods = Periods(edges, grouping.hosts)
     told = [name for name in Who._fields if name in fields]
     others = [name for name in _OTHERS if name in fields]
     by = [
@@ -67,7 +68,7 @@ def by_period(
                 COUNTERS,
                 by,
                 f"FROM {level.share.unfolded(asked.table(level.share.name), wanted)} "
-                f"WHERE {part} AND {grouping.condition} AND {within(own)}"
+                f"WHERE {part} AND {grouping.condition} AND {within(own, level.share)}"
                 f"{'' if level.share.lists else f' AND {COUNTED}'}",
                 more=[f"max({QUARTER_S if level.share.lists else 'seconds'})"],
                 in_halves=in_halves,
@@ -161,7 +162,7 @@ class Applications:
             sql = (
                 f"SELECT {', '.join(COLUMNS)}, {_EVERY_WHO}, toUInt32(start) AS start_s, "  # noqa: S608  # quoted
                 f"scope, protocol, rx_bytes, tx_bytes, seconds FROM {table} FINAL WHERE {hosts} "
-                f"AND {within([(low, low + width)])} AND {COUNTED}"
+                f"AND {within([(low, low + width)], QUARTERS.share)} AND {COUNTED}"
             )
             columns = self._asked.columns(in_order(sql, "start_s"))
             interfaces = map(known.get, zip(*columns[:3], strict=True))

@@ -71,7 +71,8 @@ def peaks(
 def _rates(question: _Question) -> dict[_Place, int]:
     """How high they are; without those that are zero."""
     asked, members, groups, edges, levels = question
-    grouping, periods = members.grouping(groups), Periods(edges)
+    grouping = members.grouping(groups)
+    periods = Periods(edges, grouping.hosts)
     told = [*grouping.columns, f"{periods.expression(TIME)} AS period"]
     by = ", ".join([*grouping.columns, "period"])
     rates: dict[_Place, int] = {}
@@ -79,7 +80,7 @@ def _rates(question: _Question) -> dict[_Place, int]:
         columns = asked.columns(
             " UNION ALL ".join(
                 f"SELECT {', '.join(told)}, max(peak_rx), max(peak_tx) FROM {asked.table(level.usage.name)} FINAL "  # noqa: S608  # quoted
-                f"WHERE {grouping.condition} AND {within(own)} GROUP BY {by}"
+                f"WHERE {grouping.condition} AND {within(own, level.usage)} GROUP BY {by}"
                 for level, own in turn.items()
             )
         )
@@ -98,7 +99,7 @@ def _rows_with(question: _Question, rates: Mapping[_Place, int]) -> dict[_Place,
     each = members.each(number for ids in groups for number in ids)
     orders = {number: (g, order) for g, ids in enumerate(groups) for order, number in enumerate(ids)}
     for level, own in (pair for turn in in_turns(levels, each.hosts) for pair in turn.items()):
-        where = f"{each.condition} AND {within(own)}"
+        where = f"{each.condition} AND {within(own, level.usage)}"
         for key, start_s, *highest in _rows(asked, level, where, rates.values()):
             number = each.places.get(key)
             if number is None:
@@ -129,7 +130,7 @@ def _narrowed(
         some_time = sorted({(row.start_s, row.end_s) for row in rows})
         if len(some_time) > _MOST_STRETCHES:
             some_time = [(some_time[0][0], max(end_s for _, end_s in some_time))]
-        where = f"host IN ({among({row.key[0] for row in rows})}) AND {within(some_time)}"
+        where = f"host IN ({among({row.key[0] for row in rows})}) AND {within(some_time, level.usage)}"
         starts: dict[tuple[Key, int, int], list[int]] = {}
         for key, start_s, *highest in _rows(asked, level, where, (rates[place] for place in some)):
             for way, rate in enumerate(highest):

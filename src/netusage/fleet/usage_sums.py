@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from netusage.fleet.halves import COUNTERS, halves, joined, sums_of_halves
-from netusage.fleet.levels import Periods, in_turns, stretches, within
+from netusage.fleet.levels import FEW_HOSTS, Periods, in_turns, stretches, within
 from netusage.fleet.schema import SPAN
 from netusage.ledger.usage_queries import split
 from netusage.model import US
@@ -62,7 +62,7 @@ def counted(
     """
     names = COUNTERS if packets else BYTES
     grouping = members.grouping(groups)
-    sums, periods = Sums(len(groups), len(edges) - 1, 6), Periods(edges)
+    sums, periods = Sums(len(groups), len(edges) - 1, 6), Periods(edges, grouping.hosts)
     sums.add(*_of_quarters(asked, grouping, periods, edges, names, has_sums=members.has_sums))
     for places, columns in _of_spans(asked, grouping, edges, names):
         sums.add(places, columns)
@@ -154,7 +154,7 @@ def _of_quarters(
             select_sums(
                 names,
                 told,
-                f"FROM {asked.table(level.usage.name)} FINAL WHERE {grouping.condition} AND {within(own)}",
+                f"FROM {asked.table(level.usage.name)} FINAL WHERE {grouping.condition} AND {within(own, level.usage)}",
                 in_halves=in_halves,
             )
             for level, own in levels.items()
@@ -186,9 +186,9 @@ def placed(
 def _of_spans(
     asked: Asked, grouping: Grouping, edges: Sequence[int], names: Sequence[str]
 ) -> Iterator[tuple[list[int], list[list[int]]]]:
-    """The same of estimated stretches: the store adds up those that lie in one period, the others are split."""
+    """The same of estimated stretches: of many hosts the store adds up those in one period; the others are split here."""
     edges_us = [at * US for at in edges]
-    periods = Periods(edges_us)
+    periods = Periods(edges_us, grouping.hosts)
     inside = f"start_us >= {edges_us[0]} AND end_us <= {edges_us[-1]} AND end_us > start_us"
     if periods.count > 1:
         inside += f" AND {periods.expression('start_us')} = {periods.expression('(end_us - 1)')}"
@@ -200,11 +200,14 @@ def _of_spans(
     stretch = ["toInt64(0) AS from_us", "toInt64(0) AS until_us"]
 
     def statement(in_halves: bool) -> str:
-        whole = select_sums(names, where + stretch, f"{source} AND ({inside})", in_halves=in_halves)
         numbers = [f"toUInt64({part})" for name in names for part in (halves(name) if in_halves else (name,))]
         alone = [*grouping.columns, "materialize(toInt64(0)) AS period", "start_us", "end_us", *numbers]
         guard = [] if in_halves else ["toUInt8(0)"]
-        return f"{whole} UNION ALL SELECT {', '.join(alone + guard)} {source} AND NOT ({inside})"
+        each = f"SELECT {', '.join(alone + guard)} {source}"
+        if grouping.hosts <= FEW_HOSTS:
+            return each
+        whole = select_sums(names, where + stretch, f"{source} AND ({inside})", in_halves=in_halves)
+        return f"{whole} UNION ALL {each} AND NOT ({inside})"
 
     columns = ask_sums(asked, statement, len(names), len(where) + 2)
     width = len(where)

@@ -36,11 +36,12 @@ def next_month(month_s: int) -> int:
     return month_of(month_s + 31 * DAY_S)
 
 
-def starts_within(from_s: int, until_s: int) -> str:
-    """What rows fulfil that start in [from_s, until_s), as SQL; also by days, by which quarters lie together."""
+def starts_within(from_s: int, until_s: int, *, by_day: bool = True) -> str:
+    """What rows fulfil that start in [from_s, until_s), as SQL; `by_day`: also by the day, by which quarters lie together."""
     low, high = _bounded(from_s), _bounded(until_s)
-    days = f"{DAY} >= {low // DAY_S} AND {DAY} <= {max(high - 1, low) // DAY_S}"
-    return f"({days} AND start >= toDateTime({low}) AND start < toDateTime({high}))"
+    starts = f"start >= toDateTime({low}) AND start < toDateTime({high})"
+    days = f"{DAY} >= {low // DAY_S} AND {DAY} <= {max(high - 1, low) // DAY_S} AND "
+    return f"({days if by_day else ''}{starts})"
 
 
 def _bounded(at_s: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 from netusage.errors import NoDataError
 from netusage.ledger.answers import InterfaceRecord
@@ -72,18 +73,26 @@ def has_hosts(interfaces: Iterable[InterfaceRecord]) -> bool:
 
 def machine(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> Series:
     """The machine's total."""
-    return Series(None, tuple(i.id for i in interfaces if part(i, overrides).counted))
+    is_counted = _is_counted(overrides)
+    return Series(None, tuple(one.id for one in interfaces if is_counted(one)))
 
 
 def machines(interfaces: Iterable[InterfaceRecord], overrides: Overrides) -> list[Series]:
     """The machine's total of each host, by host; of one that counts nothing as well."""
     ids: defaultdict[str, list[int]] = defaultdict(list)
-    is_plain = not overrides.counted and not overrides.not_counted
+    is_counted = _is_counted(overrides)
     for interface in interfaces:
         own = ids[interface.host]
-        if interface.counted if is_plain else part(interface, overrides).counted:
+        if is_counted(interface):
             own.append(interface.id)
     return [Series(None, tuple(ids[host]), host) for host in sorted(ids)]
+
+
+def _is_counted(overrides: Overrides) -> Callable[[InterfaceRecord], bool]:
+    """What tells whether an interface is part of the machine's total."""
+    if not overrides.counted and not overrides.not_counted:
+        return attrgetter("counted")
+    return lambda interface: part(interface, overrides).counted
 
 
 def by_name(
