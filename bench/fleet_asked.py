@@ -12,6 +12,15 @@ from fleet_rows import DAY_S, DAYS, FROM_S, OCTOBER_S, QUARTER_DAYS, SEPTEMBER_S
 
 TOP = 20
 MOST_MS = 10_000  # for one question
+# Those that the goals are about: what hosts tell is by UTC.
+OF_GOALS = tuple(
+    f"{what}, UTC"
+    for what in (
+        f"top {TOP} hosts of a month",
+        f"top {TOP} applications of a month",
+        "one host's year by months",
+    )
+)
 ZONES = {name: ZoneInfo(name) for name in ("UTC", "Europe/Berlin")}
 _CLOCK = time.perf_counter
 
