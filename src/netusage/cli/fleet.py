@@ -104,7 +104,7 @@ def init(inv: Invocation, urls: tuple[str, ...], cluster: str | None, dry_run: b
 def status(inv: Invocation) -> None:
     """List the hosts and when they were heard of.
 
-    Also their versions, their labels, and the gaps that they declared; "record lag" is how long ago the record ends that the fleet has of a host. A host is known by the key of its machine, so two of one name are two, and one that was renamed is one. A host
+    Also their versions, their labels, and the gaps that they declared; "record lag" is how long ago the record ends that the fleet has of a host. Below zero, the host's clock is ahead of this one's. A host is known by the key of its machine, so two of one name are two, and one that was renamed is one. A host
     that has had several ledgers has a line for each.
     """
     import time
