@@ -28,6 +28,7 @@ INTERFACE = "near0"
 WATCHERS = ("nobody", "netusage", "nethogs")
 GOALS = {"one TCP stream": 3, "UDP, 64 bytes": 8, "connections": 8}  # percent of throughput
 STREAMS = 100
+SETTLE_S = 0.5  # who watches has begun by then
 COUNTERS = 1000
 
 
@@ -234,9 +235,10 @@ def measure_here(rounds: int, seconds: float) -> dict:
         with lab.workplace() as directory:
             for n in range(rounds):
                 order = WATCHERS[n % 3 :] + WATCHERS[: n % 3]
-                for name, (traffic, _) in TRAFFIC.items():
-                    for by in order:
-                        with watched(by, directory):
+                for by in order:
+                    with watched(by, directory):
+                        time.sleep(SETTLE_S)
+                        for name, (traffic, _) in TRAFFIC.items():
                             found["rates"][name][by].append(traffic(seconds))
             for by in WATCHERS[1:] * 3:
                 with watched(by, directory) as process:
@@ -289,7 +291,7 @@ def _changes(rates: list[float], others: list[float]) -> list[float]:
 
 def measure(place: lab.Place) -> Result:
     lab.need("nethogs")
-    rounds, seconds = (2, 0.5) if place.quick else (30, 0.75)
+    rounds, seconds = (2, 0.5) if place.quick else (30, 0.6)
     found = lab.run("applications.py", "--rounds", str(rounds), "--seconds", str(seconds), namespaces=True)
     result = Result(
         "Applications",
