@@ -5,6 +5,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from support import machines
 from support.ledgers import START_S, writing
 
 from netusage.ledger.batch import Part
@@ -17,6 +18,7 @@ sensible = st.none() | st.fixed_dictionaries(
         "until": st.sampled_from(["2026-03-11", "now", f"@{START_S + 7200}", "2026-03-10T08:00Z", "2030"]),
         "tz": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Apia"]),
         "interface": st.sampled_from(["eth0", "*", "e*", "wlan0"]),
+        "host": st.sampled_from(["web1", "web2", "web9", "<i>db</i>"]),
         "plan": st.just("eth0"),
         "cycle": st.integers(-12, 0).map(str),
     }
@@ -42,6 +44,16 @@ def api(serve, tmp_path_factory):
     return schemathesis.openapi.from_url(f"{server.address}/api/v1/openapi.json").exclude(path="/events")
 
 
+@pytest.fixture(scope="module")
+def api_of_hosts(serve, tmp_path_factory):
+    home = tmp_path_factory.mktemp("hosts")
+    merged = machines.merged(
+        home / "all.db", machines.ledgers(home, START_S + 72 * 3600), START_S + 73 * 3600
+    )
+    server = serve(merged, "--of-host", "*")
+    return schemathesis.openapi.from_url(f"{server.address}/api/v1/openapi.json")
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -61,9 +73,33 @@ def api(serve, tmp_path_factory):
     ],
 )
 def test_every_answer_fits_the_description(api, path):
+    ask_in_many_ways(api, path, 60)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/now",
+        "/hosts",
+        "/timeline",
+        "/breakdown",
+        "/applications",
+        "/known",
+        "/report/{period}",
+        "/interfaces",
+        "/reconcile",
+    ],
+)
+def test_every_answer_about_hosts_fits_the_description(api_of_hosts, path):
+    ask_in_many_ways(api_of_hosts, path, 30)
+
+
+def ask_in_many_ways(api, path, number):
+    """Questions made of the description, which has to say what is answered."""
+
     @given(api[path]["GET"].as_strategy(), sensible)
     @settings(
-        max_examples=60,
+        max_examples=number,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )

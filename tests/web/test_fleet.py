@@ -9,6 +9,8 @@ import pytest
 from support import clickhouse, deliveries, machines
 from support.machines import HOSTILE, HOUR_S
 
+from netusage.cli.failures import run
+
 pytestmark = pytest.mark.system
 # What is not the same, and need not be: where the record is, how far, when hosts were heard of; a fleet has no minutes.
 OF_ONE_RECORD = (
@@ -101,13 +103,22 @@ def comparable(answer):
         "report/day?by=host&by=application&",
         "report/day?peak=1&",
         "hosts?",
-        "interfaces?",
         "reconcile?",
-        "known?",
+        "applications?host=web1&by=application&",
+        "applications?host=web1&host=web2&by=host&by=application&interface=*&",
+        "report/day?host=web2&",
+        "report/day?host=web1&by=application&",
+        "report/month?host=web1&peak=1&",
+        "report/total?host=web1&host=%3Ci%3Edb%3C/i%3E&",
+        "reconcile?host=web2&",
+        "interfaces",
+        "interfaces?host=web1",
+        "known",
+        "known?host=web1&host=web2",
     ],
 )
 def test_a_fleet_answers_what_the_merged_ledgers_of_its_hosts_answer(both, question):
-    path = question if question in ("interfaces?", "known?") else question + both.stretch(60)
+    path = question + both.stretch(60) if question.endswith(("?", "&")) else question
     fleet, merged = (comparable(server.json(path)) for server in both)
     assert fleet == merged
     assert "rows" not in fleet or fleet["rows"]
@@ -121,6 +132,75 @@ def test_hosts_are_one_more_dimension_and_add_up_to_the_whole(both):
     one = both.fleet.json(f"breakdown?host=web1&{both.stretch(60)}")
     assert one["total"]["rx_bytes"] == hosts[1]["rx_bytes"]
     assert {part["value"] for part in one["by"]["application"]} == {"nginx", "curl", "unattributed"}
+
+
+@pytest.mark.parametrize(
+    ("question", "arguments"),
+    [
+        ("report/day", ["report", "day"]),
+        ("report/month?peak=1", ["report", "month", "--peak"]),
+        ("report/total", ["report", "total"]),
+        ("report/day?by=application", ["report", "day", "--by", "application"]),
+        ("applications?by=application", ["apps", "--by", "application"]),
+    ],
+)
+@pytest.mark.parametrize("host", ["web1", "web2"])
+def test_of_a_chosen_host_the_rows_are_those_of_the_command_line(
+    both, config, merged, capsys, monkeypatch, question, arguments, host
+):
+    monkeypatch.setenv("NETUSAGE_CONFIG", str(config))
+    monkeypatch.setenv("NETUSAGE_REPORT_TZ", "UTC")
+    since = f"@{both.until_s - 60 * HOUR_S}"
+    more = ["--host", host, "--since", since, "--until", f"@{both.until_s}", "--format", "json"]
+    path = f"{question}{'&' if '?' in question else '?'}{both.stretch(60)}&host={host}"
+    for server, record in ((both.fleet, ["--fleet"]), (both.merged, ["--db", str(merged)])):
+        assert run([*arguments, *record, *more]) == 0
+        told = json.loads(capsys.readouterr().out)["rows"]
+        found = server.json(path)
+        for row in (*found["rows"], *told):  # a peak of one host need not say whose it was
+            for key in ("peak_rx_host", "peak_tx_host"):
+                assert row.pop(key, host) == host
+        assert found["rows"] == told
+        assert sum(row["rx_bytes"] for row in told) > 0
+        assert found["host_filter"] == [host]
+
+
+def test_a_chosen_host_has_a_record_of_its_own(both):
+    for server in both:
+        found = server.json("report/day?host=web2")
+        assert found["record"]["end_s"] == both.until_s - 5 * HOUR_S
+        assert server.json("report/day?host=web1")["record"]["end_s"] > both.until_s - HOUR_S
+        told = found["hosts"]
+        assert (told["count"], told["behind"], told["names"]) == (1, 1, ["web2"])
+        assert told["behind_until_s"] == both.until_s - 5 * HOUR_S
+        assert server.json("report/day")["hosts"]["count"] == 3
+
+
+def test_what_is_known_of_all_hosts_together_only_is_not_told_of_one(both):
+    for server in both:
+        known = {row["application"]: row for row in server.json("known?host=web1")["rows"]}
+        assert set(known) == {"nginx", "curl"}
+        assert (known["nginx"]["first_seen"], known["nginx"]["last_seen"]) == (None, None)
+        assert known["curl"]["paths"] == ["/usr/bin/curl"]
+        whole = {row["application"]: row for row in server.json("known")["rows"]}
+        other = {row["application"]: row for row in server.json("known?host=web2")["rows"]}
+        assert known["nginx"]["both"] + other["nginx"]["both"] == whole["nginx"]["both"]
+        assert server.json("applications?since=7d&host=web1")["tiers"] == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["report/day", "report/month?by=application", "applications", "known", "interfaces", "timeline"],
+)
+def test_a_host_that_is_not_there_is_one_clear_error(both, question):
+    for server in both:
+        path = f"{question}{'&' if '?' in question else '?'}host=web1&host=web9"
+        error = server.json(path, status=404)["error"]
+        assert error["message"] == "no host 'web9' has been recorded"
+        assert (
+            "host has to have 1 to 500 characters"
+            in server.json(f"{question.partition('?')[0]}?host=", 400)["error"]["message"]
+        )
 
 
 def test_of_which_hosts_something_is_missing_is_told(both):
@@ -226,7 +306,5 @@ def test_while_a_shard_is_down_nothing_is_told_instead_of_a_part(both, shards):
     ],
 )
 def test_who_asks_for_what_cannot_be_is_told_at_once(merged, capsys, arguments, words):
-    from netusage.cli.failures import run
-
     assert run(["web", "--db", str(merged), *arguments]) in (2, 3)
     assert words in capsys.readouterr().err

@@ -194,14 +194,15 @@ class Known(NamedTuple):
     """An application by name; times are UTC microseconds.
 
     kind: as `model.Who`.
+    first_seen_us, last_seen_us: None where the record does not tell.
     paths, users, units, containers: all that it was seen with.
     versions: of how many executables.
     """
 
     name: str
     kind: str
-    first_seen_us: int
-    last_seen_us: int
+    first_seen_us: int | None
+    last_seen_us: int | None
     rx_bytes: int
     tx_bytes: int
     paths: tuple[str, ...]
@@ -212,27 +213,35 @@ class Known(NamedTuple):
 
 
 def known(reader: Record, shares: Shares) -> list[Known]:
-    """Every application that was ever seen, with its bytes of all time on all interfaces, the busiest first."""
-    told = shares.of([one.id for one in reader.interfaces(totals=False)], ("kind", "name"))
+    """Every application that was ever seen, with its bytes of all time on all interfaces, the busiest first.
+
+    Where the record does not tell when any was seen, those that had bytes.
+    """
+    seen = reader.seen()
+    ids = [one.id for one in reader.interfaces(totals=False)]
+    told = shares.of(ids, ("kind", "name") if seen else Who._fields)
     of_numbers = _added((key.application, pair) for key, pair in told.sums(0, 1 << 62).items())
     sums = _added((_known_as(told.who(number)), pair) for number, pair in of_numbers.items())
-    together: dict[tuple[str, str], list[SeenRecord]] = {}
-    for one in reader.seen():
-        together.setdefault(_known_as(one.who), []).append(one)
+    whos: dict[tuple[str, str], list[Who]] = {}
+    for who in [one.who for one in seen] or [told.who(number) for number in of_numbers]:
+        whos.setdefault(_known_as(who), []).append(who)
+    records: dict[tuple[str, str], list[SeenRecord]] = {}
+    for one in seen:
+        records.setdefault(_known_as(one.who), []).append(one)
     found = [
         Known(
             name,
             kind,
-            min(one.first_seen_us for one in own),
-            max(one.last_seen_us for one in own),
+            min((one.first_seen_us for one in records.get((kind, name), ())), default=None),
+            max((one.last_seen_us for one in records.get((kind, name), ())), default=None),
             *sums.get((kind, name), (0, 0)),
-            _all(one.who.path for one in own),
-            _all(one.who.user for one in own),
-            _all(one.who.unit for one in own),
-            _all(one.who.container for one in own),
-            sum(one.versions for one in own),
+            _all(who.path for who in own),
+            _all(who.user for who in own),
+            _all(who.unit for who in own),
+            _all(who.container for who in own),
+            sum(one.versions for one in records.get((kind, name), ())),
         )
-        for (kind, name), own in together.items()
+        for (kind, name), own in whos.items()
     ]
     return sorted(found, key=lambda one: (-one.rx_bytes - one.tx_bytes, one.name))
 

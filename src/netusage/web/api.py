@@ -25,7 +25,7 @@ from netusage.reports.usage import ReportKind, asked_periods, report
 from netusage.settings.schema import Settings
 from netusage.web import questions as q
 from netusage.web.answers import csv_of_document, json_of, json_of_document, refusal, refusal_of
-from netusage.web.hosts import Hosts, now_of, of_each, unknown_now, untold
+from netusage.web.hosts import Hosts, now_of, of_each, only, unknown_now, untold
 from netusage.web.ledger import Answers, Asked
 from netusage.web.now import Now
 from netusage.web.questions import Asking, Parameter
@@ -126,7 +126,8 @@ class Api:
     def _about_both(self) -> list[Endpoint]:
         stretch = [q.SINCE, q.UNTIL, q.ZONE]
         by = q.BY_OF_HOSTS if self.of_hosts else q.BY
-        filters = [q.HOST, *q.FILTERS] if self.of_hosts else q.FILTERS
+        host = [q.HOST] if self.of_hosts else []
+        filters = [*host, *q.FILTERS]
         return [
             Endpoint(
                 "/timeline",
@@ -143,25 +144,31 @@ class Api:
             Endpoint(
                 "/applications",
                 "As netusage apps.",
-                [*stretch, by, q.INTERFACE, q.FORMAT],
+                [*stretch, by, *host, q.INTERFACE, q.FORMAT],
                 self._applications,
             ),
             Endpoint(
-                "/known", "Every application that was ever seen.", [q.ZONE, q.LIMIT, q.FORMAT], self._known
+                "/known",
+                "Every application that was ever seen.",
+                [q.ZONE, *host, q.LIMIT, q.FORMAT],
+                self._known,
             ),
             Endpoint(
                 "/report/{period}",
                 "As netusage report.",
-                [*stretch, q.INTERFACE, by, q.LIMIT, q.PEAK, q.PERCENTILE, q.BILLING_DAY, q.FORMAT],
+                [*stretch, *host, q.INTERFACE, by, q.LIMIT, q.PEAK, q.PERCENTILE, q.BILLING_DAY, q.FORMAT],
                 self._report,
             ),
             Endpoint(
-                "/interfaces", "Every interface that was ever seen.", [q.ZONE, q.FORMAT], self._interfaces
+                "/interfaces",
+                "Every interface that was ever seen.",
+                [q.ZONE, *host, q.FORMAT],
+                self._interfaces,
             ),
             Endpoint(
                 "/reconcile",
                 "For each interface, the account that adds up.",
-                [*stretch, q.INTERFACE, q.FORMAT],
+                [*stretch, *host, q.INTERFACE, q.FORMAT],
                 self._reconcile,
             ),
             Endpoint(
@@ -287,7 +294,7 @@ class Api:
             about = About("apps", asking.zone, period, told, asked.reader.path, patterns, by)
             return documents.applications(rows, about, by)
 
-        return await self._document(request, asking, find, "applications")
+        return await self._of_hosts(request, asking, find, "applications")
 
     async def _report(self, request: Request) -> Response:
         asking = self._asking(request, "/report/{period}")
@@ -313,12 +320,15 @@ class Api:
             if by:
                 shares = by_period(asked.reader, question, by)
                 told = documents.tiers(asked.reader, shares.start_s, shares.end_s)
-                return documents.applications_by_period(shares, question, by, told, asked.reader.path)
-            answer = report(asked.reader, question)
-            told = documents.tiers(asked.reader, answer.start_s, answer.end_s)
-            return documents.usage(answer, told, asked.reader.path)
+                document = documents.applications_by_period(shares, question, by, told, asked.reader.path)
+            else:
+                answer = report(asked.reader, question)
+                told = documents.tiers(asked.reader, answer.start_s, answer.end_s)
+                document = documents.usage(answer, told, asked.reader.path)
+            extent = asked.reader.extent() if self.of_hosts else None
+            return document if extent is None else _with(document, record=_record_json(extent))
 
-        return await self._document(request, asking, find, f"report-{name}")
+        return await self._of_hosts(request, asking, find, f"report-{name}")
 
     async def _reconcile(self, request: Request) -> Response:
         asking = self._asking(request, "/reconcile")
@@ -331,7 +341,7 @@ class Api:
             about = About("reconcile", asking.zone, period, told, asked.reader.path, patterns)
             return documents.reconciled(accounts, about)
 
-        return await self._document(request, asking, find, "reconcile")
+        return await self._of_hosts(request, asking, find, "reconcile")
 
     async def _away(self, request: Request) -> Response:
         asking = self._asking(request, "/away")
@@ -382,7 +392,7 @@ class Api:
             envelope = {"report": "known", "timezone": str(asking.zone), "ledger": asked.reader.path}
             return Document(envelope, _KNOWN, (_known_row(one, asking) for one in rows))
 
-        return await self._document(request, asking, find, "known", from_s=0)
+        return await self._of_hosts(request, asking, find, "known", from_s=0)
 
     async def _versions(self, request: Request) -> Response:
         asking = self._asking(request, "/versions")
@@ -401,7 +411,7 @@ class Api:
             rows = interfaces(asked.reader, self._settings.interfaces)
             return documents.interfaces(rows, asking.zone, asked.reader.path)
 
-        return await self._document(request, asking, find, "interfaces")
+        return await self._of_hosts(request, asking, find, "interfaces")
 
     async def _summary(self, request: Request) -> Response:
         from netusage.clock import boot_id  # noqa: PLC0415  # only here
@@ -457,6 +467,31 @@ class Api:
         write = csv_of_document if asking.one(q.FORMAT) == "csv" else json_of_document
         return await self._answer(request, asking, lambda asked: write(find(asked)), from_s=from_s, name=name)
 
+    async def _of_hosts(
+        self,
+        request: Request,
+        asking: Asking,
+        find: Callable[[Asked], Document],
+        name: str,
+        *,
+        from_s: int | None = None,
+    ) -> Response:
+        """A table that is about the chosen hosts alone, where the record is one of several hosts."""
+        hosts = self._hosts
+        if hosts is None:
+            return await self._document(request, asking, find, name, from_s=from_s)
+        chosen, until_s = asking.all(q.HOST), asking.moment(q.UNTIL)
+
+        def of_hosts(asked: Asked) -> Document:
+            # before anything is looked up: what arrives meanwhile may be in it, and is not said to be
+            heard = hosts.heard(asked.reader)
+            document = find(only(asked, chosen))
+            end_s = asked.now_s if until_s is None else min(until_s, asked.now_s)
+            far = untold(heard, asking.choice(), end_s, asked.now_s, self._settings)
+            return _with(document, host_filter=list(chosen), hosts=far)
+
+        return await self._document(request, asking, of_hosts, name, from_s=from_s)
+
     async def _answer(
         self,
         request: Request,
@@ -511,6 +546,11 @@ def _lasts(since_s: int, until_s: int) -> float:
     return min(length_s / _PIXELS, _LONGEST_S) if length_s > _LONG_S else 0
 
 
+def _with(document: Document, **more: Any) -> Document:
+    """The same with more in its envelope."""
+    return document._replace(envelope=document.envelope | more)
+
+
 def _flat(about: About) -> dict[str, Any]:
     """An envelope as arguments."""
     return {**about.envelope(), "start_s": about.period.start_s, "end_s": about.period.end_s}
@@ -549,8 +589,12 @@ def _timeline_json(found: Timeline, *, is_of_shares: bool) -> dict[str, Any]:
             {"at_s": at_s, "from_offset_s": before, "to_offset_s": after}
             for at_s, before, after in found.clock_changes
         ],
-        "record": {"start_s": found.record[0], "end_s": found.record[1]},
+        "record": _record_json(found.record),
     }
+
+
+def _record_json(record: tuple[int, int]) -> dict[str, int]:
+    return {"start_s": record[0], "end_s": record[1]}
 
 
 def _bars(found: Timeline, asking: Asking) -> Document:
@@ -615,8 +659,8 @@ def _known_row(one: Known, asking: Asking) -> dict[str, Any]:
     return {
         "application": one.name,
         "kind": one.kind,
-        "first_seen": isoformat(one.first_seen_us // US, asking.zone),
-        "last_seen": isoformat(one.last_seen_us // US, asking.zone),
+        "first_seen": _time(one.first_seen_us, asking),
+        "last_seen": _time(one.last_seen_us, asking),
         "rx_bytes": one.rx_bytes,
         "tx_bytes": one.tx_bytes,
         "both": one.rx_bytes + one.tx_bytes,
@@ -626,3 +670,7 @@ def _known_row(one: Known, asking: Asking) -> dict[str, Any]:
         "containers": one.containers,
         "versions": one.versions,
     }
+
+
+def _time(at_us: int | None, asking: Asking) -> str | None:
+    return None if at_us is None else isoformat(at_us // US, asking.zone)

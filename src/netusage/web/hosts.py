@@ -15,6 +15,7 @@ from netusage.model import US
 from netusage.periods import Period, PeriodKind, isoformat, periods
 from netusage.render.columns import Column
 from netusage.render.documents import Document
+from netusage.reports.of_hosts import OfHosts
 from netusage.reports.plans import of_machine
 from netusage.reports.selection import machine, machines
 from netusage.reports.shares import AskedShares
@@ -107,6 +108,14 @@ class Hosts(Answers):
                 self._known = self.source.heard(reader)
                 self._looked_at = time.monotonic()
             return self._known
+
+
+def only(asked: Asked, chosen: Sequence[str]) -> Asked:
+    """What a question about some hosts is asked of; without any it is about all."""
+    if not chosen:
+        return asked
+    reader = OfHosts(asked.reader, chosen)
+    return Asked(reader, AskedShares(reader), asked.now_s)
 
 
 def untold(

@@ -65,6 +65,7 @@ _STRETCH: Schema = {
     "interface_filter": _TEXTS,
     "ledger": _TEXT,
 }
+_RECORD: Schema = _object({"start_s": _WHOLE, "end_s": _WHOLE})
 _RECORDER: Schema = {
     "running": {"type": "boolean"},
     "pid": {"type": ["integer", "null"]},
@@ -98,7 +99,7 @@ _NOW = _object(
                 }
             )
         ),
-        "record": _or_null(_object({"start_s": _WHOLE, "end_s": _WHOLE})),
+        "record": _or_null(_RECORD),
         "change": _WHOLE,
         "ledger": _TEXT,
         "ledger_trouble": _TEXT,
@@ -113,7 +114,7 @@ _NOW_OF_HOSTS = _object(
         "at_s": _WHOLE,
         "today": _or_null(_object({"start": _TIME, **_BYTES})),
         "month": _or_null(_object({"start": _TIME, **_BYTES})),
-        "record": _or_null(_object({"start_s": _WHOLE, "end_s": _WHOLE})),
+        "record": _or_null(_RECORD),
         "hosts": {"enum": ["fleet", "merged"]},
         "name": _TEXT,
         "trouble": _TEXT,
@@ -148,7 +149,7 @@ _TIMELINE: Schema = {
     "gaps": _list(_object({**_GAP, "host": _TEXT}, tuple(_GAP))),
     "more_gaps": _WHOLE,
     "clock_changes": _list(_object({"at_s": _WHOLE, "from_offset_s": _WHOLE, "to_offset_s": _WHOLE})),
-    "record": _object({"start_s": _WHOLE, "end_s": _WHOLE}),
+    "record": _RECORD,
 }
 _UNTOLD = _object(
     {
@@ -183,6 +184,19 @@ _PLAN_BYTES = (
     *("estimated_bytes", "unknown_bytes"),
 )
 _WORDS: Schema = {name: {"type": ["string", "null"]} for name in DIMENSIONS}
+_KNOWN: Schema = {
+    "application": _TEXT,
+    "kind": _TEXT,
+    "first_seen": _TIME,
+    "last_seen": _TIME,
+    **_BYTES,
+    "both": _WHOLE,
+    "paths": _TEXTS,
+    "users": _TEXTS,
+    "units": _TEXTS,
+    "containers": _TEXTS,
+    "versions": _WHOLE,
+}
 _ANSWERS: dict[str, Schema] = {
     "/now": _NOW,
     "/recent": _object({**_ENVELOPE, "at_s": _WHOLES, **dict.fromkeys(_RATES, _WHOLES)}),
@@ -194,22 +208,7 @@ _ANSWERS: dict[str, Schema] = {
         **_STRETCH,
         by=_TEXTS,
     ),
-    "/known": _table(
-        {
-            "application": _TEXT,
-            "kind": _TEXT,
-            "first_seen": _TIME,
-            "last_seen": _TIME,
-            **_BYTES,
-            "both": _WHOLE,
-            "paths": _TEXTS,
-            "users": _TEXTS,
-            "units": _TEXTS,
-            "containers": _TEXTS,
-            "versions": _WHOLE,
-        },
-        ledger=_TEXT,
-    ),
+    "/known": _table(_KNOWN, ledger=_TEXT),
     "/versions": _table(
         {
             "application": _TEXT,
@@ -341,6 +340,18 @@ _ANSWERS: dict[str, Schema] = {
         }
     ),
 }
+
+
+def _of_chosen(path: str, **more: Schema) -> dict[str, Any]:
+    """The table of a path where hosts can be chosen."""
+    table, more = _ANSWERS[path], {"host_filter": _TEXTS, "hosts": _UNTOLD, **more}
+    return {
+        **table,
+        "properties": {**table["properties"], **more},
+        "required": list(dict.fromkeys((*table["required"], *more))),
+    }
+
+
 # what is answered otherwise, or besides, where the record is one of several hosts
 _ANSWERS_OF_HOSTS: dict[str, Schema] = {
     "/now": _NOW_OF_HOSTS,
@@ -359,6 +370,12 @@ _ANSWERS_OF_HOSTS: dict[str, Schema] = {
     ),
     "/timeline": _object({**_TIMELINE, "hosts": _UNTOLD}),
     "/breakdown": _breakdown(SHOWN_OF_HOSTS),
+    **{path: _of_chosen(path) for path in ("/applications", "/interfaces", "/reconcile")},
+    "/report/{period}": _of_chosen("/report/{period}", record=_RECORD),
+    "/known": _of_chosen(
+        "/known",
+        rows=_list(_object({**_KNOWN, **dict.fromkeys(("first_seen", "last_seen"), _or_null(_TIME))})),
+    ),
 }
 _ERROR = _object({"error": _object({"kind": _TEXT, "message": _TEXT, "hint": _TEXT})})
 _ERRORS = {

@@ -124,6 +124,9 @@ export function link(path, params, changes) {
   return path + (text ? `?${text}` : '');
 }
 
+// the hosts that are chosen, for links to other views and for questions; everything else in an address is of one view
+export const ofHosts = (params) => ({ host: params.getAll('host') });
+
 // a name as a pattern that matches nothing else
 export const pattern = (name) => name.replace(/[*?[]/g, '[$&]');
 
@@ -157,6 +160,10 @@ export function trouble(error, ...more) {
     h('p', {}, sentence(error.message)),
     error.hint && h('p', { class: 'muted' }, sentence(error.hint)), ...more);
 }
+
+// one thing that is chosen, and how it is no more
+export const chip = (dimension, value, params, name = visible(value)) => h('span', { class: 'chip' }, `${dimension}: `, name,
+  h('a', { class: 'off', href: link(location.pathname, params, { [dimension]: params.getAll(dimension).filter((one) => one !== value) }), 'aria-label': `Remove the filter ${dimension}: ${visible(value)}` }, '×'));
 
 export const numbers = (...cells) => cells.map((one) => h('td', { class: 'n' }, one));
 

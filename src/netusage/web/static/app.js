@@ -1,6 +1,6 @@
 // The page: which view is shown, what is happening now, what happened while nobody looked, and the settings.
 
-import { Present, applicationPath, get, h, link, sentence, visible } from './api.js';
+import { Present, applicationPath, get, h, link, ofHosts, sentence, visible } from './api.js';
 import * as f from './format.js';
 import { Plans } from './plans.js';
 import { Timeline } from './timeline.js';
@@ -98,7 +98,7 @@ class Page {
       this.main.replaceChildren(this.view.element);
       document.title = path === '/' ? 'netusage' : `${this.view.title} – netusage`;
       for (const one of document.querySelectorAll('header nav a')) {
-        const own = one.getAttribute('href');
+        const own = one.pathname;
         const here = path === own || (own !== '/' && path.startsWith(`${own}/`));
         if (here) one.setAttribute('aria-current', 'page');
         else one.removeAttribute('aria-current');
@@ -109,6 +109,7 @@ class Page {
         this.say(this.view.title);
       }
     }
+    for (const one of document.querySelectorAll('header nav a')) one.href = link(one.pathname, '', ofHosts(params));
     this.view.update(params);
   }
 
@@ -165,7 +166,7 @@ function health(now) {
   if (!found.running) return ['off', 'no recorder is running', `${commit ? `The last one wrote at ${f.when(commit)}. ` : ''}Start one with: netusage daemon.${unread}`];
   const ago = commit == null ? null : Math.max(now.at_s - commit, 0);
   const late = ago != null && ago > 60;
-  const failed = found.failed_commits ? `; ${found.failed_commits} commits failed` : '';
+  const failed = found.failed_commits ? `; ${f.count(found.failed_commits, 'commit')} failed` : '';
   return [late ? 'late' : 'on', `recording since ${f.since(f.parse(found.started), now.at_s)}`,
     `${ago == null ? 'no commit yet' : `last commit ${f.length(ago)} ago`}${failed}; ${tier}${unread}`];
 }
@@ -174,10 +175,10 @@ function health(now) {
 function showHosts(now) {
   if (document.body.dataset.of !== now.hosts) {
     document.body.dataset.of = now.hosts;
-    document.querySelector('header nav a').after(h('a', { href: '/hosts', 'aria-current': location.pathname === '/hosts' ? 'page' : null }, 'Hosts'));
+    document.querySelector('header nav a').after(h('a', { href: link('/hosts', '', ofHosts(new URLSearchParams(location.search))), 'aria-current': location.pathname === '/hosts' ? 'page' : null }, 'Hosts'));
     at('now-health').querySelector('.label').textContent = 'Hosts';
     const told = now.hosts === 'fleet' ? 'as far as delivered' : 'as far as merged';
-    for (const [period, word] of [['today', 'Today'], ['month', 'This month']]) at(`now-${period}`).previousElementSibling.textContent = `${word}, ${told}`;
+    for (const [period, word] of [['today', 'Today'], ['month', 'This month']]) at(`now-${period}`).previousElementSibling.textContent = `${word}, all hosts, ${told}`;
     at('source').textContent = now.hosts === 'fleet' ? 'Everything here is what hosts have delivered to the fleet’s store.' : 'Everything here comes from ledgers that were merged into one.';
   }
   put('host', visible(now.name));
@@ -192,7 +193,7 @@ function heard(now) {
   if (now.trouble) return ['off', now.count === 0 ? 'nothing is known yet' : 'the hosts cannot be asked', sentence(now.trouble) + (now.hint ? ` ${sentence(now.hint)}` : '')];
   if (!now.count) return ['off', 'no host has told anything yet', now.hosts === 'fleet' ? 'Hosts deliver with: netusage ship.' : ''];
   const late = now.hosts === 'fleet' && now.behind > 0;
-  const words = (now.count === 1 ? '1 host' : `${now.count} hosts`) + (late ? `, ${now.behind} far behind` : '');
+  const words = f.count(now.count, 'host') + (late ? `, ${now.behind} far behind` : '');
   const who = (one) => `${visible(one.host)}, ${now.hosts === 'fleet' ? `${f.length(Math.max(now.at_s - f.parse(one.heard), 0))} ago` : f.when(f.parse(one.heard))}`;
   const others = now.first.heard !== now.last.heard ? `; longest ago: ${who(now.first)}` : '';
   return [late ? 'late' : 'on', words, `last ${now.hosts === 'fleet' ? 'delivery' : 'merged'}: ${who(now.last)}${others}`];

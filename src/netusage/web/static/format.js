@@ -45,7 +45,7 @@ function scaled(number, symbol) {
   const size = Math.abs(number);
   let power = 0;
   while (power < 6 && size >= step() ** (power + 1) * (power ? 1 - 0.005 / step() : 1)) power += 1;
-  const text = power ? (size / step() ** power).toFixed(2) : String(Math.round(size));
+  const text = power ? (Math.round((size * 100) / step() ** power) / 100).toFixed(2) : String(Math.round(size)); // halves go up
   return `${number < 0 ? '−' : ''}${text} ${prefix(power)}${symbol}`;
 }
 
@@ -56,6 +56,9 @@ export const short = (text) => text.replace(/(\.\d*?)0+ /, '$1 ').replace('. ', 
 export const tick = (perSecond) => short(rate(Math.abs(perSecond)));
 export const exact = (number) => (number < 0 ? '−' : '') + Math.abs(number).toLocaleString('en').replaceAll(',', ' ');
 export const share = (part) => (part == null ? '' : `${(part * 100).toFixed(part < 0.0995 ? 1 : 0)} %`);
+
+// "1 month", "2 months"
+export const count = (number, word) => `${number} ${word}${number === 1 ? '' : 's'}`;
 
 // round steps of an axis from `low` to `high` with about `count` of them
 export function splits(low, high, count) {

@@ -17,13 +17,18 @@ const days = (row) => f.stretch(f.parse(row.start), f.parse(row.end));
 export class Plans extends View {
   static title = 'Plans';
 
-  update() {
+  update(params) {
+    this.choose(params);
     this.fill([['plans', {}]], (found) => {
       this.body.replaceChildren(
         h('div', { class: 'tools' }, h('p', { class: 'muted' }, 'What a provider counts may differ a little: it counts elsewhere.'), h('div', { class: 'controls' }, downloads('plans', {}))),
         ...found.missing.map((one) => h('section', { class: 'card', 'aria-label': `Plan ${visible(one.name)}` }, h('h2', {}, visible(one.name)), h('p', {}, sentence(one.reason)))),
         h('div', { class: 'plans' }, found.rows.map((row) => this.card(row))));
     });
+  }
+
+  aboutHosts(hosts) {
+    return hosts.length ? 'Plans are about all hosts, or those that they name: which are chosen changes nothing here.' : '';
   }
 
   // the server reads the configuration when it starts

@@ -1,6 +1,6 @@
 // The timeline: a chart of rates from the last minutes to ten years, and whose bytes the shown stretch had.
 
-import { DIMENSIONS, address, applicationPath, filters, get, h, link, numbers, pattern, renew, trouble, visible } from './api.js';
+import { DIMENSIONS, address, applicationPath, chip, filters, get, h, link, numbers, ofHosts, pattern, renew, trouble, visible } from './api.js';
 import * as f from './format.js';
 
 const LENGTHS = { s: 1, m: 60, h: 3600, d: 86400, w: 604800, y: 31557600 };
@@ -246,7 +246,7 @@ class Chart {
       ...(data.seconds[n] ? [line('rx', 'received', data.rx[n]), line('tx', 'sent', data.tx[n])] : [h('p', {}, 'no record of this time')]),
       data.estimated[n] ? h('p', {}, h('i', { class: 'key estimated' }), `${f.share(data.estimated[n] / (data.rx[n] + data.tx[n]))} at an estimated time`) : '',
       ...gaps.slice(0, 3).map((one) => h('p', {}, h('i', { class: `key ${one.lossy ? 'lossy' : 'gap'}` }), gapWords(one))),
-      gaps.length > 3 ? h('p', { class: 'muted' }, `and ${gaps.length - 3} more gaps`) : '',
+      gaps.length > 3 ? h('p', { class: 'muted' }, `and ${f.count(gaps.length - 3, 'more gap')}`) : '',
     );
     const right = left > this.plot.over.clientWidth / 2;
     this.tip.style.setProperty('left', right ? 'auto' : `${left + 14}px`);
@@ -287,10 +287,10 @@ class Chart {
 }
 
 // how far hosts have told of a stretch: in words for what is usual, and for hosts that are far behind
-function untoldWords({ count, behind, names, known_until_s: known, behind_until_s: until }, end) {
+export function untoldWords({ count, behind, names, known_until_s: known, behind_until_s: until }, end) {
   const who = names.map(visible).join(', ') + (behind > names.length ? ` and ${behind - names.length} more` : '');
   const last = until ? `known until ${f.when(until)}` : 'not known at all';
-  const late = count === 1 ? `${who} is ${last}` : `${behind} of ${count} hosts ${behind === 1 ? 'has' : 'have'} not told all of this stretch (${who}); ${behind === 1 ? 'it' : 'the first of them'} is ${last}`;
+  const late = count === 1 ? `host ${who} is ${last}` : `${behind} of ${count} hosts ${behind === 1 ? 'has' : 'have'} not told all of this stretch (${who}); ${behind === 1 ? 'it' : 'the first of them'} is ${last}`;
   return [known != null && known < end ? ` ${behind ? 'The others are' : 'All of it is'} known until ${f.when(known)}.` : '', behind ? ` ${late[0].toUpperCase()}${late.slice(1)}.` : ''];
 }
 
@@ -439,9 +439,8 @@ export class Timeline {
       'aria-current': this.window.last === name ? 'true' : null,
     }, words)));
     this.backwards.disabled = !history.state?.stack?.length;
-    renew(this.chips, this.canvas, ...Object.entries(filters(params)).flatMap(([dimension, values]) => values.map((value) => h('span', { class: 'chip' },
-      `${dimension}: `, dimension === 'application' ? h('a', { href: applicationPath(value), title: 'about this application' }, visible(value)) : visible(value),
-      h('a', { class: 'off', href: link(this.path, params, { [dimension]: values.filter((one) => one !== value) }), 'aria-label': `Remove the filter ${dimension}: ${visible(value)}` }, '×')))));
+    renew(this.chips, this.canvas, ...Object.entries(filters(params)).flatMap(([dimension, values]) => values.map((value) => chip(dimension, value, params,
+      dimension === 'application' ? h('a', { href: link(applicationPath(value), '', ofHosts(params)), title: 'about this application' }, visible(value)) : undefined))));
     this.chart.range = [this.window.since, this.window.until];
     if (this.chart.plot) this.chart.draw();
     this.abort?.abort();
@@ -477,6 +476,7 @@ export class Timeline {
       const found = await get('timeline', this.question, signal);
       this.take(found, byHand);
       this.error.replaceChildren();
+      this.title.before(this.chips);
       this.frame.hidden = this.parts.hidden = false;
       this.failed = false;
       if (this.chart.width !== this.canvas.clientWidth) this.chart.draw();
@@ -486,6 +486,7 @@ export class Timeline {
       this.failed = true;
       const live = this.isLive && error.kind === 'no-data';
       this.error.replaceChildren(trouble(error, !live && !this.ofHosts && h('p', {}, h('a', { href: '/?last=5m' }, 'Watch the present'))));
+      if (!live) this.error.prepend(this.chips); // what is chosen may be what is wrong
       this.frame.hidden = !live;
       this.parts.hidden = true;
       if (live) this.live();
@@ -509,7 +510,7 @@ export class Timeline {
     }
     this.chart.show(this.answer, [found.start_s, found.end_s]);
     performance.mark('bars-drawn');
-    this.describe(f.stretch(found.start_s, found.end_s), `${edges.length - 1} ${edges.length === 2 ? 'bar' : 'bars'} of ${found.width.name}, ${f.settings.bits ? 'bits' : 'bytes'} per second`);
+    this.describe(f.stretch(found.start_s, found.end_s), `${f.count(edges.length - 1, 'bar')} of ${found.width.name}, ${f.settings.bits ? 'bits' : 'bytes'} per second`);
     if (byHand) this.page.say(this.summary);
   }
 
@@ -540,7 +541,7 @@ export class Timeline {
     const lossy = data.gaps.filter((one) => one.lossy).length;
     const least = data.more && lossy === data.gaps.length ? ' or more' : '';
     const lost = lossy ? `, of which ${lossy}${least} may have lost bytes` : ', no bytes lost';
-    const gaps = (count ? `; ${count} ${count === 1 ? 'gap' : 'gaps'}${lost}` : '') + (data.days ? '; some applications are known by days only, which stand where the day begins' : '');
+    const gaps = (count ? `; ${f.count(count, 'gap')}${lost}` : '') + (data.days ? '; some applications are known by days only, which stand where the day begins' : '');
     const [usual, late] = data.hosts ? untoldWords(data.hosts, Math.min(data.ends.at(-1), this.page.present.now())) : ['', ''];
     this.summary = `${title}: ${totals}; ${words}${gaps}.${late}${usual}`;
     this.title.textContent = title;
@@ -605,7 +606,7 @@ export class Timeline {
     const others = found.others?.[dimension];
     const all = { application: '/applications', host: '/hosts' }[dimension];
     const more = others?.count ? h('li', { class: 'muted' }, all
-      ? h('a', { class: 'part', href: link(all, '', { since: f.iso(found.start_s), until: f.iso(found.end_s) }) }, h('span', { class: 'name' }, `${others.count} more`), h('span', { class: 'n' }, f.bytes(others.both)), h('span', { class: 'n' }, f.share(others.share)))
+      ? h('a', { class: 'part', href: link(all, '', { ...ofHosts(this.params), since: f.iso(found.start_s), until: f.iso(found.end_s) }) }, h('span', { class: 'name' }, `${others.count} more`), h('span', { class: 'n' }, f.bytes(others.both)), h('span', { class: 'n' }, f.share(others.share)))
       : h('span', { class: 'part' }, h('span', { class: 'name' }, `${others.count} more`), h('span', { class: 'n' }, f.bytes(others.both)), h('span', { class: 'n' }, f.share(others.share)))) : null;
     return h('section', { class: 'card', 'aria-label': plural }, h('h3', {}, plural), h('ol', {}, ...rows.map((one) => {
       const word = dimension === 'interface' ? pattern(one.value) : one.value;

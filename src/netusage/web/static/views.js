@@ -1,8 +1,8 @@
 // Applications, days, months and interfaces.
 
-import { address, applicationPath, get, h, link, numbers, pattern, renew, trouble, visible } from './api.js';
+import { address, applicationPath, chip, get, h, link, numbers, ofHosts, pattern, renew, trouble, visible } from './api.js';
 import * as f from './format.js';
-import { Timeline } from './timeline.js';
+import { Timeline, untoldWords } from './timeline.js';
 
 const ROWS = 200;
 const STRETCHES = [['today', 'Today'], ['7d', '7 days'], ['30d', '30 days'], ['1y', '1 year'], ['all', 'All time']];
@@ -13,7 +13,9 @@ export class View {
     this.page = page;
     this.body = h('div', {});
     this.heading = h('h1', {}, this.constructor.title);
-    this.element = h('div', {}, this.heading, this.body);
+    this.chips = h('div', { class: 'chips' });
+    this.whose = h('p', { class: 'whose muted' });
+    this.element = h('div', {}, this.heading, this.chips, this.whose, this.body);
     this.stop = new AbortController();
   }
 
@@ -23,6 +25,30 @@ export class View {
 
   get ofHosts() {
     return Boolean(this.page.present.hosts());
+  }
+
+  // whose numbers these are: chips that can be taken away, and words, which are said when they change
+  choose(params) {
+    this.of = ofHosts(params);
+    const hosts = this.of.host;
+    renew(this.chips, this.page.main, ...hosts.map((one) => chip('host', one, params)));
+    this.about = hosts.length || this.ofHosts ? this.aboutHosts(hosts) : '';
+    if (this.about !== this.said && (hosts.length || this.said)) this.page.say(`${this.title}. ${this.about}`);
+    this.said = this.about;
+    this.known();
+  }
+
+  aboutHosts(hosts) {
+    if (!hosts.length) return 'All hosts together.';
+    return hosts.length === 1 ? `These are the numbers of ${visible(hosts[0])} alone.` : `These are the numbers of ${hosts.length} hosts together.`;
+  }
+
+  // the same with how far they are known before `end`
+  known(hosts, end) {
+    const [usual, late] = hosts ? untoldWords(hosts, Math.min(end, this.page.present.now())) : ['', ''];
+    const others = this.ofHosts && !this.of.host.length ? [' ', h('a', { href: '/hosts' }, 'Choose a host'), '.'] : [];
+    this.whose.replaceChildren(this.about, ...others, ...(late ? [h('b', {}, late)] : []), usual);
+    this.whose.hidden = !this.about;
   }
 
   async fill(questions, show) {
@@ -122,6 +148,9 @@ class Table {
 const amount = (title, key) => ({ title, n: true, value: (row) => row[key], cell: (row) => f.bytes(row[key]) });
 const seen = (title, key) => ({ title, n: true, value: (row) => f.parse(row[key]), cell: (row) => (row[key] ? f.when(f.parse(row[key])) : '') });
 
+// rows of times of which there is a record: hosts may be known no further
+const recorded = ({ rows, record }) => (record ? rows.filter((row) => f.parse(row.start) < record.end_s) : rows);
+
 // ---- Hosts --------------------------------------------------------------------------------------------------------
 
 export class Hosts extends View {
@@ -129,11 +158,12 @@ export class Hosts extends View {
 
   update(params) {
     const asked = this.stretch(params, '30d');
+    this.choose(params);
     this.fill([['hosts', asked]], (found) => {
       this.window = params.get('since') ? { since: params.get('since'), until: params.get('until') } : { last: { today: '24h' }[params.get('last')] || params.get('last') || '30d' };
       const delivered = this.page.present.hosts() === 'fleet';
       this.table ??= new Table('hosts', [
-        { title: 'Host', value: (row) => row.host, cell: (row) => h('a', { 'data-id': row.host, class: 'long', title: visible(row.host), href: link('/', '', { host: row.host, ...this.window }) }, visible(row.host)) },
+        { title: 'Host', value: (row) => row.host, cell: (row) => h('a', { 'data-id': row.host, class: 'long', title: visible(row.host), href: link('/', '', { host: row.host, ...this.window }), 'aria-current': this.of.host.includes(row.host) ? 'true' : null }, visible(row.host)) },
         amount('Received', 'rx_bytes'), amount('Sent', 'tx_bytes'), amount('Total', 'both'),
         { title: 'Share', n: true, value: (row) => row.share, cell: (row) => f.share(row.share) },
         seen(delivered ? 'Last delivery' : 'Merged', 'heard'), seen('Known until', 'until'),
@@ -151,6 +181,10 @@ export class Hosts extends View {
       }
     });
   }
+
+  aboutHosts(hosts) {
+    return hosts.length ? 'All hosts are told here; those that are chosen are marked.' : '';
+  }
 }
 
 // ---- Applications -------------------------------------------------------------------------------------------------
@@ -159,21 +193,28 @@ export class Applications extends View {
   static title = 'Applications';
 
   update(params) {
-    const asked = { ...this.stretch(params, '30d'), by: 'application' };
-    this.fill([['applications', asked], ['known', {}]], (had, known) => {
+    this.choose(params);
+    const isOfSome = this.of.host.length > 0;
+    const asked = { ...this.stretch(params, '30d'), by: 'application', ...this.of };
+    this.fill([['applications', asked], ['known', this.of]], (had, known) => {
+      this.known(had.hosts, f.parse(had.end));
       const about = new Map(known.rows.map((row) => [row.application, row]));
       const rows = had.rows.map((row) => ({ ...about.get(row.application), ...row }));
       const last = params.get('last');
       const versions = { title: 'Versions', n: true, value: (row) => row.versions, cell: (row) => row.versions ?? '' };
+      const wanted = this.table?.search.value ?? '';
+      if (this.isOfSome !== isOfSome) this.table = this.head = undefined; // another one has other columns
+      this.isOfSome = isOfSome;
       this.table ??= new Table('applications', [
         { title: 'Application', value: (row) => row.application, cell: (row) => this.name(row) },
         amount('Received', 'rx_bytes'), amount('Sent', 'tx_bytes'), amount('Total', 'both'),
         { title: 'Share', n: true, value: (row) => row.share, cell: (row) => f.share(row.share) },
-        seen('First seen', 'first_seen'), seen('Last seen', 'last_seen'), ...(this.ofHosts ? [] : [versions]),
+        ...(isOfSome ? [] : [seen('First seen', 'first_seen'), seen('Last seen', 'last_seen')]), ...(this.ofHosts ? [] : [versions]),
       ], (row) => `${row.application} ${(row.paths || []).join(' ')}`, 3);
+      this.table.search.value = wanted;
       this.last = last;
       this.table.show(rows);
-      const words = `${f.stretch(f.parse(had.start), f.parse(had.end))}; ${known.rows.length} are known in all.${had.tiers.length ? ` Told apart by: ${had.tiers.join(', then ')}.` : ''}`;
+      const words = `${f.stretch(f.parse(had.start), f.parse(had.end))}; ${known.rows.length} ${known.rows.length === 1 ? 'is' : 'are'} known in all.${isOfSome ? ' When they were first and last seen, and how they were told apart, is known of all hosts together only.' : ''}${had.tiers.length ? ` Told apart by: ${had.tiers.join(', then ')}.` : ''}`;
       const choices = this.choices(params, '30d');
       if (this.body.firstChild === this.head) {
         renew(this.head, this.table.search, choices, h('div', { class: 'controls' }, downloads('applications', asked)));
@@ -187,7 +228,7 @@ export class Applications extends View {
   }
 
   name(row) {
-    return h('a', { 'data-id': row.application, class: 'long', title: visible(row.application), href: link(applicationPath(row.application), '', { last: STRETCHES.slice(1).some(([one]) => one === this.last) ? this.last : null }) }, visible(row.application));
+    return h('a', { 'data-id': row.application, class: 'long', title: visible(row.application), href: link(applicationPath(row.application), '', { ...this.of, last: STRETCHES.slice(1).some(([one]) => one === this.last) ? this.last : null }) }, visible(row.application));
   }
 }
 
@@ -198,7 +239,10 @@ export class Application extends View {
     this.heading.textContent = visible(name);
     this.timeline = new Timeline(page, location.pathname, { application: [name] });
     this.facts = h('section', { class: 'card', 'aria-label': 'About it' });
-    this.element.prepend(h('p', {}, h('a', { href: '/applications' }, '← All applications')));
+    this.back = h('a', { href: '/applications' }, '← All applications');
+    this.element.prepend(h('p', {}, this.back));
+    this.whose.remove(); // the timeline has the chips, and the facts say it
+    this.chips.remove();
     this.body.append(this.facts, this.timeline.element);
   }
 
@@ -208,14 +252,19 @@ export class Application extends View {
 
   update(params) {
     this.timeline.update(params);
-    if (!this.asked) this.ask();
-    this.asked = true;
+    this.of = ofHosts(params);
+    this.back.href = link('/applications', '', this.of);
+    const asked = this.of.host.join('\n');
+    if (this.asked !== asked) this.ask();
+    this.asked = asked;
   }
 
   async ask() {
+    this.stop.abort();
+    this.stop = new AbortController();
     const { signal } = this.stop;
     try {
-      const questions = [['known', {}], ...(this.ofHosts ? [] : [['versions', { application: this.name }]])];
+      const questions = [['known', this.of], ...(this.ofHosts ? [] : [['versions', { application: this.name }]])];
       const [known, versions] = await Promise.all(questions.map(([path, params]) => get(path, params, signal)));
       this.tell(known.rows.find((row) => row.application === this.name), versions?.rows ?? []);
     } catch (error) {
@@ -224,17 +273,20 @@ export class Application extends View {
   }
 
   tell(row, versions) {
+    const hosts = this.of.host;
+    const whose = hosts.length ? this.aboutHosts(hosts) : '';
     if (!row) {
-      this.facts.replaceChildren(h('p', {}, 'This is no application that was seen by itself.'));
+      this.facts.replaceChildren(h('p', {}, hosts.length ? `${whose} Nothing of this application is recorded there.` : 'This is no application that was seen by itself.'));
       return;
     }
     const fact = (word, ...content) => [h('dt', {}, word), h('dd', {}, ...content)];
     const list = (word, all) => (all.length ? fact(word, all.slice(0, 12).map(visible).join(', ') + (all.length > 12 ? ` and ${all.length - 12} more` : '')) : []);
     this.facts.replaceChildren(
+      whose ? h('p', { class: 'whose muted' }, `${whose} When it was first and last seen is known of all hosts together only.`) : '',
       h('dl', {}, fact('In all', h('b', {}, f.bytes(row.both)), `: received ${f.bytes(row.rx_bytes)}, sent ${f.bytes(row.tx_bytes)}`),
-        fact('First seen', f.when(f.parse(row.first_seen))), fact('Last seen', f.when(f.parse(row.last_seen))),
+        row.first_seen ? [fact('First seen', f.when(f.parse(row.first_seen))), fact('Last seen', f.when(f.parse(row.last_seen)))] : [],
         list('Users', row.users), list('Units', row.units), list('Containers', row.containers), list('Paths', row.paths)),
-      versions.length ? h('details', {}, h('summary', {}, `${versions.length} ${versions.length === 1 ? 'version' : 'versions'} of its executables`),
+      versions.length ? h('details', {}, h('summary', {}, `${f.count(versions.length, 'version')} of its executables`),
         h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Versions' }, h('table', {}, h('caption', { class: 'hidden' }, 'Versions'), h('thead', {}, h('tr', {}, ['Path', 'First seen', 'Last seen', 'Device', 'Inode'].map((one, n) => h('th', { scope: 'col', class: n ? 'n' : null }, one)))),
           h('tbody', {}, versions.slice(0, ROWS).map((one) => h('tr', {}, h('th', { scope: 'row' }, visible(one.path)), numbers(f.when(f.parse(one.first_seen)), f.when(f.parse(one.last_seen)), one.device, one.inode))))))) : '');
   }
@@ -268,17 +320,23 @@ export class Days extends View {
     const last = Number(f.year(record?.end_s ?? this.page.present.now()));
     const first = record ? Number(f.year(record.start_s)) : last;
     const year = Math.min(Math.max(Number(params.get('year')) || last, first), last);
-    const asked = { since: `${year}-01-01`, until: year === last ? 'now' : `${year}-12-31` };
+    this.choose(params);
+    const asked = { since: `${year}-01-01`, until: year === last ? 'now' : `${year}-12-31`, ...this.of };
+    this.years = () => h('nav', { class: 'presets', 'aria-label': 'Year' }, Array.from({ length: last - first + 1 }, (_, n) => first + n).map((one) => h('a', { 'data-id': one, href: link('/days', '', { ...this.of, year: one }), 'aria-current': one === year ? 'page' : null }, one)));
     this.fill([['report/day', asked]], (found) => {
-      const days = new Map(found.rows.map((row) => [row.start.slice(0, 10), row]));
-      const years = Array.from({ length: last - first + 1 }, (_, n) => first + n);
+      this.known(found.hosts, f.parse(found.end));
+      const days = new Map(recorded(found).map((row) => [row.start.slice(0, 10), row]));
       renew(this.body, this.page.main,
-        h('div', { class: 'tools' }, h('nav', { class: 'presets', 'aria-label': 'Year' }, years.map((one) => h('a', { 'data-id': one, href: link('/days', '', { year: one }), 'aria-current': one === year ? 'page' : null }, one))),
-          h('div', { class: 'controls' }, downloads('report/day', asked))),
+        h('div', { class: 'tools' }, this.years(), h('div', { class: 'controls' }, downloads('report/day', asked))),
         h('section', { class: 'card', 'aria-label': `Days of ${year}` }, this.calendar(year, days)));
       const here = this.body.querySelector('[data-today]');
       here?.scrollIntoView({ inline: 'center', block: 'nearest' });
     });
+  }
+
+  // of another year there may be something
+  wrong(error) {
+    return this.of.host.length ? h('div', {}, h('div', { class: 'tools' }, this.years()), trouble(error)) : trouble(error);
   }
 
   calendar(year, days) {
@@ -303,7 +361,7 @@ export class Days extends View {
       const size = row.rx_bytes + row.tx_bytes;
       const next = new Date(date.getTime() + DAY_MS).toISOString().slice(0, 10);
       const label = `${words}: ${f.bytes(size)}, received ${f.bytes(row.rx_bytes)}, sent ${f.bytes(row.tx_bytes)}`;
-      return h('td', {}, h('a', { class: `l${level(size)}`, 'data-id': name, 'data-today': name === today, tabindex: -1, title: label, 'aria-label': label, href: link('/', '', { since: name, until: next }) }));
+      return h('td', {}, h('a', { class: `l${level(size)}`, 'data-id': name, 'data-today': name === today, tabindex: -1, title: label, 'aria-label': label, href: link('/', '', { ...this.of, since: name, until: next }) }));
     };
     const heads = Array.from({ length: weeks }, (_, week) => {
       const first = new Date(start + (week * 7 - lead + 6) * DAY_MS);
@@ -340,18 +398,22 @@ export class Days extends View {
 export class Months extends View {
   static title = 'Months';
 
-  update() {
+  update(params) {
+    this.choose(params);
     const start = this.page.present.record()?.start_s;
-    const asked = { since: start == null ? 'today' : `@${start}`, until: 'now', peak: 1 };
+    const asked = { since: start == null ? 'today' : `@${start}`, until: 'now', peak: 1, ...this.of };
     this.fill([['report/month', asked], ['report/total', asked]], (found, total) => {
-      const most = Math.max(...found.rows.map((row) => row.rx_bytes + row.tx_bytes), 1);
+      this.known(found.hosts, f.parse(found.end));
+      this.record = found.record ?? this.page.present.record();
+      const months = recorded(found);
+      const most = Math.max(...months.map((row) => row.rx_bytes + row.tx_bytes), 1);
       const all = total.rows.find((row) => row.interface == null) || total.rows[0];
       const titles = ['Month', 'Received', 'Sent', 'Total', '', 'Each day', 'Peak received', 'Peak sent'];
-      const rows = found.rows.toReversed().map((row) => h('tr', {}, h('th', { scope: 'row', class: 'month' }, h('a', { href: link('/', '', { since: f.iso(f.parse(row.start)), until: f.iso(f.parse(row.end)) }) }, f.month(f.parse(row.start)))),
+      const rows = months.toReversed().map((row) => h('tr', {}, h('th', { scope: 'row', class: 'month' }, h('a', { href: link('/', '', { ...this.of, since: f.iso(f.parse(row.start)), until: f.iso(f.parse(row.end)) }) }, f.month(f.parse(row.start)))),
         this.sums(row), h('td', { class: 'wide' }, h('span', { class: 'meter' }, ['rx', 'tx'].map((way) => h('i', { class: way, style: { width: `${(row[`${way}_bytes`] / most) * 100}%` } })))),
         numbers(f.bytes(this.daily(row))), this.peaks(row)));
       this.body.replaceChildren(
-        h('div', { class: 'tools' }, h('p', { class: 'muted' }, `${found.rows.length} months, the newest first. A peak is the highest rate ${this.ofHosts ? 'of one host’s interface ' : ''}between two readings, where it is still known.`), h('div', { class: 'controls' }, downloads('report/month', asked))),
+        h('div', { class: 'tools' }, h('p', { class: 'muted' }, `${f.count(months.length, 'month')}${months.length > 1 ? ', the newest first' : ''}. A peak is the highest rate ${this.ofHosts ? 'of one host’s interface ' : ''}between two readings, where it is still known.`), h('div', { class: 'controls' }, downloads('report/month', asked))),
         h('section', { class: 'card', 'aria-label': 'Months' }, h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Months' }, h('table', {}, h('caption', { class: 'hidden' }, 'Usage by month'),
           h('thead', {}, h('tr', {}, titles.map((one, n) => (n === 4 ? h('td', {}) : h('th', { scope: 'col', class: n ? 'n' : null }, one))))),
           h('tbody', {}, rows), h('tfoot', {}, h('tr', {}, h('th', { scope: 'row' }, 'All'), this.sums(all), h('td', {}), numbers(f.bytes(this.daily(all))), this.peaks(all)))))));
@@ -372,9 +434,8 @@ export class Months extends View {
 
   // of the days that are over or have begun, and are within the record
   daily(row) {
-    const record = this.page.present.record();
-    const end = Math.min(f.parse(row.end), record?.end_s ?? Infinity);
-    const start = Math.max(f.parse(row.start), record?.start_s ?? 0);
+    const end = Math.min(f.parse(row.end), this.record?.end_s ?? Infinity);
+    const start = Math.max(f.parse(row.start), this.record?.start_s ?? 0);
     return (row.rx_bytes + row.tx_bytes) / Math.max((end - start) / 86400, 1);
   }
 }
@@ -386,12 +447,14 @@ export class Interfaces extends View {
 
   update(params) {
     const asked = this.stretch(params, 'today');
-    this.fill([['interfaces', {}]], async (found) => {
+    this.choose(params);
+    this.fill([['interfaces', this.of]], async (found) => {
       if (!found.rows.length) {
         this.body.replaceChildren(trouble({ kind: 'no-data', message: 'No interface has been seen yet', hint: 'start recording with: netusage daemon' }));
         return;
       }
       if (this.ofHosts) {
+        this.known(found.hosts, this.page.present.now());
         this.all(found);
         return;
       }
@@ -423,7 +486,9 @@ export class Interfaces extends View {
   all(found) {
     this.table ??= new Table('interfaces', [{ title: 'Host', value: (row) => row.host, cell: (row) => visible(row.host) }, ...this.columns], (row) => `${row.host} ${row.interface} ${row.kind} ${row.state} ${row.reason}`, 6);
     this.table.show(found.rows);
-    if (!this.table.element.isConnected) this.body.replaceChildren(h('section', { class: 'card', 'aria-label': 'Interfaces' }, h('div', { class: 'tools' }, h('h2', {}, 'All interfaces'), h('div', { class: 'controls' }, downloads('interfaces', {}))), this.table.element));
+    this.files ??= h('div', { class: 'controls' });
+    if (!this.table.element.isConnected) this.body.replaceChildren(h('section', { class: 'card', 'aria-label': 'Interfaces' }, h('div', { class: 'tools' }, h('h2', {}, 'All interfaces'), this.files), this.table.element));
+    renew(this.files, this.table.search, downloads('interfaces', this.of));
   }
 
   name(row) {
