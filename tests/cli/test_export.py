@@ -81,6 +81,14 @@ def test_names_give_a_terminal_no_orders_and_programs_get_them_as_they_are(monke
         (2, ["csv", "--resolution", "second"], "'second' is not one of"),
         (2, ["csv", "--what", "all"], "'all' is not one of"),
         (2, ["csv", "--since", "tomorrow-ish"], "is not a time"),
+        (
+            2,
+            ["csv", "--host", "*", "--what", "watched"],
+            "of several hosts there are usage and gaps; export each",
+        ),
+        (2, ["csv", "--label", "a=b"], "a ledger has no labels"),
+        (2, ["csv", "--fleet"], "--fleet and --db are two records"),
+        (3, ["csv", "--host", "web1"], "no host 'web1' in the ledger"),
         (2, ["csv", "--since", "2026-03-11", "--until", "2026-03-09"], "ends before it begins"),
         (3, ["csv", "--interface", "nope*"], "no interface 'nope*' has been recorded"),
         (

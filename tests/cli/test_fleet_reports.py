@@ -1,7 +1,9 @@
 """Reports over a fleet: the rows are those of the same ledgers merged into one, cell for cell."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import tomllib
 
 import pytest
@@ -138,6 +140,9 @@ def both(capsys, place, arguments, *, fleet=(), merged=("*",)):
         ["apps", "--by", "unit,path", "--interface", "eth*", *STRETCH],
         ["reconcile", *STRETCH],
         ["interfaces"],
+        ["--tz", "Asia/Kathmandu"],
+        ["--tz", "UTC", "--by", "host"],
+        ["--tz", "America/St_Johns", "--by", "host,interface"],
     ],
     ids=" ".join,
 )
@@ -163,12 +168,69 @@ def test_rows_are_those_of_the_same_ledgers_merged_into_one(capsys, place, argum
         ["apps", "--by", "host,application", *STRETCH],
         ["reconcile", *STRETCH],
         ["interfaces"],
+        ["--by", "interface"],
     ],
     ids=lambda arguments: arguments[0],
 )
 def test_hosts_are_chosen_by_name_and_by_label(capsys, place, arguments, fleet, merged):
     found = both(capsys, place, arguments, fleet=fleet, merged=merged)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["csv", *EARLY],
+        ["csv", "--resolution", "hour", "--interface", "*0", *STRETCH],
+        ["jsonl", "--resolution", "day", "--tz", "America/St_Johns"],
+        ["parquet", "--resolution", "week", "--tz", "UTC"],
+        ["csv", "--resolution", "year", "--tz", "UTC"],
+        ["csv", "--what", "gaps", "--tz", "UTC"],
+        [
+            "csv",
+            "--what",
+            "gaps",
+            "--since",
+            "2026-03-10T12:00",
+            "--until",
+            "2026-03-11T01:00",
+            "--tz",
+            "UTC",
+        ],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(("fleet", "merged"), [([], "*"), (["--label", "role=web"], "web*")], ids=str)
+def test_files_have_the_same_rows_of_the_same_ledgers_merged_into_one(
+    capsys, place, tmp_path, arguments, fleet, merged
+):
+    own = ["--db", str(place / "merged.db"), "--host", merged]
+    assert run(["export", *arguments, "--fleet", *fleet, "-o", "fleet"]) == 0
+    assert run(["export", *arguments, *own, "-o", "merged"]) == 0
+    assert "have not delivered" not in capsys.readouterr().err
+    found = [(tmp_path / name).read_bytes() for name in ("fleet", "merged")]
+    if arguments[0] == "parquet":
+        found = [pyarrow_table(tmp_path / name) for name in ("fleet", "merged")]
+    assert found[0] == found[1]
+    assert len(found[0]) > 2
+
+
+def pyarrow_table(path):
+    return pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
+
+
+def test_what_a_file_of_a_fleet_has_adds_up_to_the_byte(capsys, tmp_path):
+    for resolution in ("quarter", "hour", "day"):
+        assert run(["export", "sqlite", "--fleet", "--resolution", resolution, "-o", resolution]) == 0
+        with contextlib.closing(sqlite3.connect(tmp_path / resolution)) as file:
+            about = dict(file.execute("SELECT * FROM about"))
+            sql = "SELECT sum(rx_bytes), sum(tx_bytes), sum(rx_packets), sum(tx_packets) FROM usage WHERE counted"
+            (whole,) = file.execute(sql)
+            assert file.execute("SELECT count(*), sum(lossy) FROM gaps").fetchone() == (3, 3)
+        assert (about["resolution"], about["hosts"], about["labels"]) == (resolution, "", "")
+        capsys.readouterr()
+        (row,) = asked(capsys, "report", "total", "--fleet")["rows"]
+        assert whole == tuple(row[f"{way}_{what}"] for what in ("bytes", "packets") for way in ("rx", "tx"))
 
 
 def test_the_envelope_says_whom_it_is_about(capsys, place):
@@ -187,6 +249,7 @@ def test_hosts_that_have_not_delivered_all_of_the_time_asked_for_are_named(capsy
         ["report", "day", "--by", "user"],
         ["apps", "--since", "60d"],
         ["interfaces"],
+        ["--by", "host"],
     ):
         assert run([*arguments, "--fleet", "--format", "json"]) == 0
         out, err = capsys.readouterr()
@@ -194,6 +257,8 @@ def test_hosts_that_have_not_delivered_all_of_the_time_asked_for_are_named(capsy
         assert err == f"netusage: 3 of 3 {said}\n"
     assert run(["plot", "month", "--fleet", "--panel", "timeline", "-o", "x.svg"]) == 0
     assert capsys.readouterr().err == f"netusage: 3 of 3 {said}\n"
+    assert run(["export", "csv", "--fleet", "--resolution", "month"]) == 0
+    assert capsys.readouterr().err.endswith(f"netusage: 3 of 3 {said}\n")
     assert run(["reconcile", "--since", "60d", "--fleet", "--host", "web1"]) == 0
     assert ": web1; " in capsys.readouterr().err
     assert asked(capsys, "report", "day", "--fleet", *STRETCH)["behind"] == []
@@ -268,8 +333,16 @@ def test_applications_that_their_host_keeps_at_home_have_that_for_a_name(
 
 COMMANDS = pytest.mark.parametrize(
     "arguments",
-    [["report", "month"], ["apps"], ["reconcile"], ["interfaces"], ["plot", "day", "-o", "x.svg"]],
-    ids=lambda arguments: arguments[0],
+    [
+        ["report", "month"],
+        ["apps"],
+        ["reconcile"],
+        ["interfaces"],
+        ["plot", "day", "-o", "x.svg"],
+        ["export", "csv"],
+        [],
+    ],
+    ids=lambda arguments: arguments[0] if arguments else "summary",
 )
 
 

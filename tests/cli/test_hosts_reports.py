@@ -288,7 +288,7 @@ def test_bad_input_is_one_line(capsys, merged, code, arguments, said):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["report", "day"], ["apps"], ["reconcile"], ["interfaces"], ["plot", "day", "-o", "x.svg"]],
+    [["report", "day"], ["apps"], ["reconcile"], ["interfaces"], ["plot", "day", "-o", "x.svg"], []],
 )
 def test_a_fleet_that_is_not_configured_is_said_in_one_line(capsys, tmp_path, arguments):
     (tmp_path / "empty.toml").write_text("")

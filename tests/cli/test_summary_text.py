@@ -62,6 +62,20 @@ def test_neither_click_nor_the_configuration_is_loaded_on_the_short_way(home):
 
 
 @pytest.mark.system
+def test_what_asks_other_hosts_is_loaded_by_neither_way(home):
+    environment, ledger = home
+    code = (
+        "import sys; from netusage.cli.failures import run; run(sys.argv[1:]);"
+        "loaded = [name for name in sys.modules if 'fleet' in name or 'hosts' in name or name == 'httpx'];"
+        "sys.exit(', '.join(sorted(loaded)) or 0)"
+    )
+    for more in ([], ["--tz", "UTC"]):
+        command = [sys.executable, "-c", code, "--db", str(ledger), *more]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.system
 def test_a_configuration_is_heeded_all_the_same(home, tmp_path):
     environment, ledger = home
     file = tmp_path / "config" / "netusage" / "config.toml"

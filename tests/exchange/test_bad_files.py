@@ -159,6 +159,9 @@ def test_lines_of_other_lengths_and_columns_are_told(good, refused, tmp_path):
         text.replace(
             b",because\n", b",because,colour\n", 1
         ): "with the column 'colour', which is not known here",
+        text.replace(
+            b",interface,", b",host,interface,", 1
+        ): "bad:1: this is the record of several hosts, and",
         text.replace(b"tx_bytes", b"rx_bytes", 1): "bad:1: the column 'rx_bytes' is there twice",
         b"timestamp,sent\n": "bad:1: these are not the columns of an export of netusage",
         b"\n": "bad:1: these are not the columns",

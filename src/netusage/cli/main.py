@@ -5,7 +5,17 @@ from importlib import import_module
 import click
 from click.shell_completion import CompletionItem
 
-from netusage.cli.options import FORMATS, Group, ledger_options, output_options, unit_options, zone_option
+from netusage.cli.context import invocation_of
+from netusage.cli.options import (
+    FORMATS,
+    Group,
+    output_options,
+    record_options,
+    summary_by_option,
+    unit_options,
+    zone_option,
+)
+from netusage.errors import UsageError
 
 # name: (module, one line of help); the order is that of the help
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -98,6 +108,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> 
     subcommand_metavar="[COMMAND] [ARGS]...",
     examples=[
         ("netusage", "today, this month, since boot, all time"),
+        ("netusage --fleet --by host", "the same of each host of a fleet"),
         ("netusage track", "log a line and a CSV row every minute"),
         ("netusage report day --since 7d", "the last seven days"),
         ("netusage report top --format json", "the busiest days, for a program"),
@@ -114,18 +125,37 @@ def _print_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> 
     callback=_print_version,
     help="Print the version and exit.",
 )
-@ledger_options
+@summary_by_option
+@record_options
 @output_options(*FORMATS)
 @unit_options
 @zone_option
 @click.pass_context
-def cli(ctx: click.Context) -> object:
+def cli(ctx: click.Context, by: tuple[str, ...]) -> object:
     """Network usage, recorded to the byte.
 
-    Without a command: a summary of today, this month, since boot and of all time.
+    Without a command: a summary of today, this month, since boot and of all time; with --fleet or --host, of other
+    hosts, as far as they are known.
     """
     if ctx.invoked_subcommand is not None:
+        _refuse_hosts(ctx, by)
         return None
     summary = summary_command()
-    with summary.make_context("summary", [], parent=ctx) as inner:
+    arguments = [word for one in by for word in ("--by", one)]
+    with summary.make_context("summary", arguments, parent=ctx) as inner:
         return summary.invoke(inner)
+
+
+def _refuse_hosts(ctx: click.Context, by: tuple[str, ...]) -> None:
+    """Refuse options of the summary that stand before a command: not every command has them, and none may be ignored.
+
+    Raises:
+        UsageError: there are some.
+    """
+    inv = invocation_of(ctx)
+    given = {"--fleet": inv.fleet, "--host": inv.hosts, "--label": inv.labels, "--by": by}
+    for option in (name for name, value in given.items() if value):
+        raise UsageError(
+            f"{option} is for the summary where it stands before a command",
+            hint=f"write it behind the command: netusage {ctx.invoked_subcommand} {option} ...",
+        )

@@ -169,13 +169,16 @@ def record_options_with(host_name: str) -> Callable[[F], F]:
     """The same, for a command where --host is something else: the option for hosts has another name."""
 
     def remember_hosts(ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> None:
-        invocation_of(ctx).hosts = given
+        if given:
+            invocation_of(ctx).hosts = given
 
     def remember_labels(ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> None:
-        invocation_of(ctx).labels = given
+        if given:
+            invocation_of(ctx).labels = given
 
     def remember_fleet(ctx: click.Context, _param: click.Parameter, given: bool) -> None:
-        invocation_of(ctx).fleet = given
+        if given:
+            invocation_of(ctx).fleet = given
 
     label = click.option(
         "--label",
@@ -260,6 +263,14 @@ def by_option(choices: Sequence[str], help: str) -> Callable[[F], F]:  # noqa: A
         return tuple(dict.fromkeys(word for words in given for word in words))
 
     return click.option("--by", type=Several(choices), multiple=True, callback=flatten, help=help)
+
+
+def summary_by_option(function: F) -> F:
+    """--by of the summary, passed as `by`."""
+    return by_option(
+        ("interface", "host"),
+        "What the summary tells apart: interfaces, which is the default, hosts (with --fleet or --host), or both.",
+    )(function)
 
 
 def config_option(function: F) -> F:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import tzinfo
 
 from netusage.records import NamedTuple
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netusage.settings.schema import InterfaceSettings
 
 SHOWN_INTERFACES = 5
-_TITLES = {"today": "today", "month": "this month", "boot": "since boot", "all": "all time"}
+TITLES = {"today": "today", "month": "this month", "boot": "since boot", "all": "all time"}
 
 
 class Shown(NamedTuple):
@@ -70,18 +70,21 @@ def write_summary(view: View, out: TextIO) -> None:
             packets=view.format != "table",
         )
     if view.interfaces.hidden:
-        answer = answer._replace(rows=[row for row in answer.rows if not _is_hidden(row, view)])
+        answer = answer._replace(
+            rows=[row for row in answer.rows if not is_hidden(row, view.interfaces.hidden)]
+        )
     if view.format == "table":
         _write_for_people(view, answer, where, out)
     else:
         _write_for_programs(view, answer, where, out)
 
 
-def _is_hidden(row: SummaryRow, view: View) -> bool:
+def is_hidden(row: SummaryRow, hidden: Iterable[str]) -> bool:
+    """Whether the configuration hides the interface of a row, with shell patterns."""
     from fnmatch import fnmatchcase
 
     name = row.interface
-    return name is not None and any(fnmatchcase(name, pattern) for pattern in view.interfaces.hidden)
+    return name is not None and any(fnmatchcase(name, pattern) for pattern in hidden)
 
 
 # ---- For people -------------------------------------------------------------------------------------------------
@@ -112,7 +115,7 @@ def _write_for_people(view: View, answer: Summary, zone: tzinfo, out: TextIO) ->
 
 
 def _cells(answer: Summary) -> Iterator[dict[str, Any]]:
-    for title, of_period in _by_period(answer).items():
+    for title, of_period in by_period(answer.rows).items():
         for row in of_period[: 1 + SHOWN_INTERFACES]:
             yield {
                 "period": title if row.interface is None else "",
@@ -124,10 +127,11 @@ def _cells(answer: Summary) -> Iterator[dict[str, Any]]:
             }
 
 
-def _by_period(answer: Summary) -> dict[str, list[SummaryRow]]:
+def by_period(rows: Iterable[SummaryRow]) -> dict[str, list[SummaryRow]]:
+    """The rows of each period, by what people call it."""
     found: dict[str, list[SummaryRow]] = {}
-    for row in answer.rows:
-        found.setdefault(_TITLES[row.stretch], []).append(row)
+    for row in rows:
+        found.setdefault(TITLES[row.stretch], []).append(row)
     return found
 
 
@@ -135,24 +139,25 @@ def _notes(answer: Summary) -> Iterator[str]:
     names = {row.interface for row in answer.rows if row.interface is not None}
     hidden = names - {row["interface"] for row in _cells(answer)}
     if hidden:
-        yield f"{len(hidden)} more interfaces: netusage interfaces"
+        yield f"{len(hidden)} more interface{'s' if len(hidden) > 1 else ''}: netusage interfaces"
     if not answer.recorded_this_boot:
         yield "Nothing has been recorded since this machine started."
     if not any(gaps.number for gaps in answer.gaps):
         yield "No gaps today or this month."
     for gaps in answer.gaps:
         if gaps.number:
-            yield _gap_line(gaps)
+            yield gap_line(gaps)
     if any(gaps.number for gaps in answer.gaps):
         yield "Each gap and its reason: netusage verify"
 
 
-def _gap_line(gaps: GapSum) -> str:
+def gap_line(gaps: GapSum) -> str:
+    """What is said about the gaps of one period."""
     from netusage.units import format_duration
 
-    many = "1 gap" if gaps.number == 1 else f"{gaps.number} gaps"
-    lost = "no bytes lost" if not gaps.lossy else f"{gaps.lossy} may have lost bytes"
-    return f"Gaps {_TITLES[gaps.stretch]}: {many}, {format_duration(gaps.length_us, parts=2)} in all; {lost}."
+    many = "1 gap" if gaps.number == 1 else f"{gaps.number:,} gaps"
+    lost = "no bytes lost" if not gaps.lossy else f"{gaps.lossy:,} may have lost bytes"
+    return f"Gaps {TITLES[gaps.stretch]}: {many}, {format_duration(gaps.length_us, parts=2)} in all; {lost}."
 
 
 def recorder_lines(state: RecorderState, now_us: int, zone: tzinfo) -> Iterator[str]:
@@ -164,13 +169,13 @@ def recorder_lines(state: RecorderState, now_us: int, zone: tzinfo) -> Iterator[
         if run is None or run.ended is not None:
             yield f"A recorder has just started (process {holder.pid})."
             return
-        since = _clock(run.started_us // US, zone)
+        since = clock(run.started_us // US, zone)
         by = f"applications by {run.tier}" if run.tier else "interfaces only"
         yield f"Recording since {since} ({run.source}, {by}); last commit {_ago(now_us - run.last_us)}."
         return
     last = ""
     if run is not None:
-        at = _clock(run.last_us // US, zone)
+        at = clock(run.last_us // US, zone)
         last = (
             f"; the last one stopped at {at}"
             if run.ended is not None
@@ -180,7 +185,8 @@ def recorder_lines(state: RecorderState, now_us: int, zone: tzinfo) -> Iterator[
     yield "Start one with: netusage daemon"
 
 
-def _clock(at_s: int, zone: tzinfo) -> str:
+def clock(at_s: int, zone: tzinfo) -> str:
+    """A time, UTC seconds, to the minute."""
     from datetime import datetime
 
     return datetime.fromtimestamp(at_s, zone).strftime("%Y-%m-%d %H:%M")

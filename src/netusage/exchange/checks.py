@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
-from netusage.exchange.tables import Kind, Table, checked_time, shown, time_of
+from netusage.exchange.tables import AnyRow, Kind, Table, checked_time, shown, time_of
 from netusage.model import LARGEST, LONGEST_DAY_S, MINUTE_S, QUARTER_S, SHORTEST_DAY_S, US, GapKind
 from netusage.reports.applications import NOBODY, PROTOCOLS, SCOPES
 from netusage.reports.extract import ESTIMATED, ApplicationRow, GapRow, Resolution, Row, UsageRow, WatchedRow
@@ -96,7 +96,7 @@ class RowReader:
     """Makes rows of values in the order of a table's columns, as a format has them."""
 
     def __init__(self, table: Table, readers: Readers) -> None:
-        self._make = table.row._make
+        self._make: Callable[[Sequence[Any]], Any] = table.row._make
         self._check = _CHECKS[table.row]
         self._columns = [(column.name, readers[column.kind]) for column in table.columns]
 
@@ -112,7 +112,7 @@ class RowReader:
                 found.append(read(value))
             except ValueError as error:
                 raise WrongValueError(name, str(error)) from None
-        row = self._make(found)
+        row: Row = self._make(found)
         self._check(row)
         return row
 
@@ -202,7 +202,7 @@ def _check_watched(row: WatchedRow) -> None:
     _check_word("source", row.source)
 
 
-_CHECKS: Final[dict[type[Row], Callable[[Any], None]]] = {
+_CHECKS: Final[dict[type[AnyRow], Callable[[Any], None]]] = {
     UsageRow: _check_usage,
     ApplicationRow: _check_application,
     GapRow: _check_gap,

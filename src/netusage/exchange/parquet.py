@@ -8,9 +8,8 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from netusage.errors import InputError, NetusageError
-from netusage.exchange.tables import VERSION, Kind, Table
+from netusage.exchange.tables import VERSION, AnyRow, Kind, Table
 from netusage.ledger.plain_file import newer
-from netusage.reports.extract import Row
 
 _ROWS_AT_ONCE = 32_768
 _READ_AT_ONCE = 8_192
@@ -33,7 +32,7 @@ def _pyarrow() -> tuple[Any, Any]:
         ) from error
 
 
-def write(table: Table, rows: Iterable[Row], about: Mapping[str, str], stream: BinaryIO) -> None:
+def write(table: Table, rows: Iterable[AnyRow], about: Mapping[str, str], stream: BinaryIO) -> None:
     """Write the rows of a table, in groups that fit into memory.
 
     Args:

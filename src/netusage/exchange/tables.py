@@ -11,10 +11,14 @@ from typing import NamedTuple
 from netusage.model import US
 from netusage.periods.grid import LAST_S
 from netusage.reports.extract import ApplicationRow, Extract, GapRow, Row, UsageRow, WatchedRow
+from netusage.reports.extract_hosts import HostGapRow, HostsExtract, HostUsageRow
 
 VERSION = 1  # of the columns; a file of a newer one is not read
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+AnyRow = Row | HostUsageRow | HostGapRow
 
 
 class Kind(StrEnum):
@@ -39,10 +43,10 @@ class Table(NamedTuple):
 
     name: str
     columns: tuple[Column, ...]
-    row: type[Row]
+    row: type[AnyRow]
 
 
-def _columns(row: type[Row]) -> tuple[Column, ...]:
+def _columns(row: type[AnyRow]) -> tuple[Column, ...]:
     return tuple(Column(field.removesuffix("_us"), _kind(field)) for field in row._fields)
 
 
@@ -61,11 +65,16 @@ APPLICATIONS = Table("applications", _columns(ApplicationRow), ApplicationRow)
 GAPS = Table("gaps", _columns(GapRow), GapRow)
 WATCHED = Table("watched", _columns(WatchedRow), WatchedRow)
 TABLES = {table.name: table for table in (USAGE, APPLICATIONS, GAPS, WATCHED)}
+# of several hosts; no ledger can be made of them
+OF_HOSTS = {
+    "usage": Table("usage", _columns(HostUsageRow), HostUsageRow),
+    "gaps": Table("gaps", _columns(HostGapRow), HostGapRow),
+}
 
 
-def rows_of(table: Table, extract: Extract) -> Iterator[Row]:
-    """The rows of a table."""
-    rows: Iterator[Row] = getattr(extract, table.name)()
+def rows_of(table: Table, extract: Extract | HostsExtract) -> Iterator[AnyRow]:
+    """The rows of a table, which is one of `OF_HOSTS` where the extract is of several hosts."""
+    rows: Iterator[AnyRow] = getattr(extract, table.name)()
     return rows
 
 

@@ -9,8 +9,7 @@ from datetime import tzinfo
 from typing import Any, BinaryIO
 
 from netusage.errors import InputError
-from netusage.exchange.tables import TABLES, Kind, Table, time_text
-from netusage.reports.extract import Row
+from netusage.exchange.tables import OF_HOSTS, TABLES, AnyRow, Kind, Table, time_text
 
 _LONGEST_LINE = 1 << 20
 
@@ -26,7 +25,7 @@ class _LineFeeds:
         self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
-def write_csv(table: Table, rows: Iterable[Row], zone: tzinfo, stream: BinaryIO) -> None:
+def write_csv(table: Table, rows: Iterable[AnyRow], zone: tzinfo, stream: BinaryIO) -> None:
     """Write the rows of a table; nothing is kept."""
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
     try:
@@ -38,7 +37,7 @@ def write_csv(table: Table, rows: Iterable[Row], zone: tzinfo, stream: BinaryIO)
         text.detach()
 
 
-def write_jsonl(table: Table, rows: Iterable[Row], zone: tzinfo, stream: BinaryIO) -> None:
+def write_jsonl(table: Table, rows: Iterable[AnyRow], zone: tzinfo, stream: BinaryIO) -> None:
     """Write the rows of a table, one object on each line."""
     import msgspec  # noqa: PLC0415  # only here
 
@@ -48,7 +47,9 @@ def write_jsonl(table: Table, rows: Iterable[Row], zone: tzinfo, stream: BinaryI
     stream.writelines(encode(dict(zip(names, row, strict=True))) + b"\n" for row in told)
 
 
-def in_words(table: Table, rows: Iterable[Row], zone: tzinfo, flags: tuple[Any, Any]) -> Iterator[list[Any]]:
+def in_words(
+    table: Table, rows: Iterable[AnyRow], zone: tzinfo, flags: tuple[Any, Any]
+) -> Iterator[list[Any]]:
     """Rows with times in words, and flags as the format has them."""
     times = [place for place, column in enumerate(table.columns) if column.kind is Kind.TIME]
     marks = [place for place, column in enumerate(table.columns) if column.kind is Kind.FLAG]
@@ -136,6 +137,11 @@ def table_of(names: Iterable[str], place: str) -> Table:
     table = known.get(frozenset(found))
     if table is not None:
         return table
+    if any(set(found) == {column.name for column in own.columns} for own in OF_HOSTS.values()):
+        raise InputError(
+            f"{place}: this is the record of several hosts, and a ledger is of one",
+            hint="import what is exported from each host's own ledger, or merge the ledgers",
+        )
     nearest = max(known, key=lambda columns: len(columns & set(found)))
     if not nearest & set(found):
         raise InputError(f"{place}: these are not the columns of an export of netusage")

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from netusage.reports.hosts import HostRow
     from netusage.reports.interfaces import InterfaceRow
     from netusage.reports.record import Record
-    from netusage.reports.summary import Summary
+    from netusage.reports.summary import GapSum, Summary, SummaryRow
+    from netusage.reports.summary_hosts import HostsSummary
     from netusage.reports.usage import NamedPeak, Question, UsageReport
 
 _WAYS = ("rx", "tx")
@@ -417,39 +418,68 @@ def hosts(rows: Iterable[HostRow], zone: tzinfo, ledger: str) -> Document:
 
 def summary(answer: Summary, zone: tzinfo, ledger: str) -> Document:
     """Today, this month, since boot and all time; the recorder and the gaps are in the envelope."""
-    columns = [
-        Column("period", "Period"),
-        Column("start", "Start", "time"),
-        Column("end", "End", "time"),
-        Column("interface", "Interface"),
-    ]
-    columns += [Column(key, key.replace("_", " "), "int" if "packets" in key else "bytes") for key in _USAGE]
     envelope = {
         "report": "summary",
         "timezone": str(zone),
         "ledger": ledger,
         "recorder": recorder(answer, zone),
-        "gaps": [
-            {
-                "period": gaps.stretch.value,
-                "count": gaps.number,
-                "lossy": gaps.lossy,
-                "microseconds": gaps.length_us,
-            }
-            for gaps in answer.gaps
-        ],
+        "gaps": _gap_sums(answer.gaps),
     }
-    rows = (
+    return _summary(envelope, answer.rows, zone)
+
+
+def summary_of_hosts(answer: HostsSummary, zone: tzinfo, ledger: str, *, by_host: bool) -> Document:
+    """Today, this month and all time of several hosts; how many they are and until when they are known is in the envelope."""
+    until_s = answer.known_until_s.values()
+    envelope = {
+        "report": "summary",
+        "timezone": str(zone),
+        "ledger": ledger,
+        "hosts": {
+            "count": len(until_s),
+            "known_until_earliest": isoformat(min(until_s), zone) if until_s else None,
+            "known_until_latest": isoformat(max(until_s), zone) if until_s else None,
+        },
+        "gaps": _gap_sums(answer.gaps),
+    }
+    return _summary(envelope, answer.rows, zone, by_host=by_host)
+
+
+def _summary(
+    envelope: dict[str, Any], rows: Iterable[SummaryRow], zone: tzinfo, *, by_host: bool = False
+) -> Document:
+    columns = [
+        Column("period", "Period"),
+        Column("start", "Start", "time"),
+        Column("end", "End", "time"),
+        *([_HOST] if by_host else []),
+        Column("interface", "Interface"),
+    ]
+    columns += [Column(key, key.replace("_", " "), "int" if "packets" in key else "bytes") for key in _USAGE]
+    found = (
         {
             "period": row.stretch.value,
             "start": isoformat(row.start_s, zone),
             "end": isoformat(row.end_s, zone),
+            **({"host": row.host or None} if by_host else {}),
             "interface": row.interface,
             **row.usage._asdict(),
         }
-        for row in answer.rows
+        for row in rows
     )
-    return Document(envelope, columns, rows)
+    return Document(envelope, columns, found)
+
+
+def _gap_sums(gaps: Iterable[GapSum]) -> list[dict[str, Any]]:
+    return [
+        {
+            "period": one.stretch.value,
+            "count": one.number,
+            "lossy": one.lossy,
+            "microseconds": one.length_us,
+        }
+        for one in gaps
+    ]
 
 
 def recorder(answer: Summary, zone: tzinfo) -> dict[str, Any]:

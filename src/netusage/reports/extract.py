@@ -6,12 +6,12 @@ interface add up to what is recorded for it, to the byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from enum import StrEnum
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, islice
 from operator import add, itemgetter
 
 from netusage.errors import NoDataError
@@ -25,8 +25,9 @@ from netusage.reports.applications import PROTOCOLS, SCOPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from netusage.ledger.answers import SpanRecord
+    from netusage.ledger.answers import InterfaceRecord, SpanRecord
     from netusage.ledger.entries import ShareEntry
+    from netusage.reports.record import Record
 
 _CELLS_AT_ONCE = 50_000  # periods times interfaces
 _FOREVER_S = 1 << 40
@@ -166,30 +167,14 @@ class Extract:
         self._reader = reader
         self.question = question
         refuse_reversed(question.since_s, question.until_s)
-        interfaces = reader.interfaces()
-        if question.patterns:
-            named = selection.by_name(interfaces, question.patterns)
-            chosen = {number for one in named for number in one.ids}
-            interfaces = [one for one in interfaces if one.id in chosen]
-        self._interfaces = interfaces
+        self._interfaces = interfaces = chosen(reader, question)
         self._places = {one.id: n for n, one in enumerate(interfaces)}
         self.start_s, self.end_s = self._bounds()
 
     def _bounds(self) -> tuple[int, int]:
-        extent = self._reader.extent()
-        if extent is None:
-            hint = "let the recorder run for a minute; see it with: netusage"
-            raise NoDataError(f"nothing has been recorded in the ledger {self._reader.path} yet", hint=hint)
-        question = self.question
-        since_s = extent[0] if question.since_s is None else max(question.since_s, extent[0])
-        until_s = extent[1] if question.until_s is None else min(question.until_s, extent[1])
-        if since_s >= until_s:
-            begins, ends = (isoformat(at, question.zone) for at in extent)
-            raise NoDataError(
-                "nothing was recorded in the time asked for", hint=f"the record is from {begins} to {ends}"
-            )
-        if question.resolution not in (Resolution.MINUTE, Resolution.QUARTER):
-            spans = self._periods(since_s, until_s)
+        since_s, until_s = recorded(self._reader, self.question)
+        if self.question.resolution not in (Resolution.MINUTE, Resolution.QUARTER):
+            spans = periods_of(self.question, since_s, until_s)
             return spans[0].start_s, spans[-1].end_s
         return self._down(since_s), self._up(until_s)
 
@@ -211,23 +196,13 @@ class Extract:
     def _tells_minutes(self) -> bool:
         return self.question.resolution is Resolution.MINUTE
 
-    def _periods(self, since_s: int, until_s: int) -> list[Period]:
-        question = self.question
-        return periods(
-            PeriodKind(question.resolution.value),
-            since_s,
-            until_s,
-            question.zone,
-            billing_day=question.billing_day,
-            week_start=question.week_start,
-        )
-
     # ---- Usage --------------------------------------------------------------------------------------------------
 
     def usage(self) -> Iterator[UsageRow]:
         """What was counted, and what is estimated, by start and then by name and kind of the interface."""
         if self.question.resolution not in (Resolution.MINUTE, Resolution.QUARTER):
-            return self._summed()
+            spans = periods_of(self.question, self.start_s, self.end_s)
+            return (row for _, row in summed(self._reader, self._interfaces, spans, self.question.resolution))
         of_both = merge(self._counted(), self._estimated(), key=itemgetter(0, 1, 2))
         return (row for *_, row in of_both)
 
@@ -260,23 +235,6 @@ class Extract:
                 sums = [count * number for number in numbers]
                 row = UsageRow._make((*whose, *sums, None, None, ESTIMATED, *sums[:2], because))
                 yield start_us, place, True, row
-
-    def _summed(self) -> Iterator[UsageRow]:
-        """Sums of whole periods, a portion of them at a time."""
-        spans = self._periods(self.start_s, self.end_s)
-        groups = [[one.id] for one in self._interfaces]
-        at_once = max(_CELLS_AT_ONCE // max(len(groups), 1), 2)
-        for first in range(0, len(spans), at_once):
-            some = spans[first : first + at_once]
-            edges = [span.start_s for span in some] + [some[-1].end_s]
-            usage, peaks = self._reader.usage(groups, edges), self._reader.peaks(groups, edges)
-            for n, span in enumerate(some):
-                for one, sums, highest in zip(self._interfaces, usage, peaks, strict=True):
-                    if any(sums[n]):
-                        whose = (span.start_s * US, span.end_s * US, one.name, one.kind, one.counted)
-                        rates = [peak and peak.rate for peak in highest[n]]
-                        record = self.question.resolution.value
-                        yield UsageRow._make((*whose, *sums[n][:4], *rates, record, *sums[n][4:], ""))
 
     # ---- Applications -------------------------------------------------------------------------------------------
 
@@ -328,7 +286,7 @@ class Extract:
     def _period_of(self, at_s: int) -> Period:
         if self.question.resolution in (Resolution.MINUTE, Resolution.QUARTER):
             return Period(at_s, at_s + QUARTER_S)
-        return self._periods(at_s, at_s + 1)[0]
+        return periods_of(self.question, at_s, at_s + 1)[0]
 
     # ---- Gaps and what was watched ------------------------------------------------------------------------------
 
@@ -361,6 +319,79 @@ class Extract:
         low = 0 if since_s is None else min(self.start_s, since_s)
         high = _FOREVER_S if until_s is None else max(self.end_s, until_s)
         return low * US, high * US
+
+
+# ---- Any record -------------------------------------------------------------------------------------------------
+
+
+def chosen(reader: Record, question: Question) -> list[InterfaceRecord]:
+    """The interfaces that are asked for, in the order of the record.
+
+    Raises:
+        NoDataError: a pattern matches nothing.
+    """
+    interfaces = reader.interfaces(totals=False)
+    if not question.patterns:
+        return interfaces
+    named = {number for one in selection.by_name(interfaces, question.patterns) for number in one.ids}
+    return [one for one in interfaces if one.id in named]
+
+
+def recorded(reader: Record, question: Question) -> tuple[int, int]:
+    """From when to when there is a record of what is asked for, UTC seconds.
+
+    Raises:
+        NoDataError: there is none.
+    """
+    extent = reader.extent()
+    if extent is None:
+        hint = "let the recorder run for a minute; see it with: netusage"
+        raise NoDataError(f"nothing has been recorded in {reader.place} yet", hint=hint)
+    since_s = extent[0] if question.since_s is None else max(question.since_s, extent[0])
+    until_s = extent[1] if question.until_s is None else min(question.until_s, extent[1])
+    if since_s >= until_s:
+        begins, ends = (isoformat(at, question.zone) for at in extent)
+        raise NoDataError(
+            "nothing was recorded in the time asked for", hint=f"the record is from {begins} to {ends}"
+        )
+    return since_s, until_s
+
+
+def periods_of(question: Question, since_s: int, until_s: int) -> list[Period]:
+    """The periods of the resolution, hours or longer, that cover a stretch (UTC seconds)."""
+    return periods(
+        PeriodKind(question.resolution.value),
+        since_s,
+        until_s,
+        question.zone,
+        billing_day=question.billing_day,
+        week_start=question.week_start,
+    )
+
+
+def summed(
+    reader: Record, interfaces: Sequence[InterfaceRecord], spans: Iterable[Period], resolution: Resolution
+) -> Iterator[tuple[InterfaceRecord, UsageRow]]:
+    """Sums of whole periods, a portion of them at a time; what is estimated is spread over them.
+
+    Args:
+        reader: the record.
+        interfaces: of the record, in the order that rows of one period have.
+        spans: one after the other, without a gap.
+        resolution: what they are called.
+    """
+    groups = [[one.id] for one in interfaces]
+    source = iter(spans)
+    while some := list(islice(source, max(_CELLS_AT_ONCE // max(len(groups), 1), 2))):
+        edges = [span.start_s for span in some] + [some[-1].end_s]
+        usage, peaks = reader.usage(groups, edges), reader.peaks(groups, edges)
+        for n, span in enumerate(some):
+            for one, sums, highest in zip(interfaces, usage, peaks, strict=True):
+                if any(sums[n]):
+                    whose = (span.start_s * US, span.end_s * US, one.name, one.kind, one.counted)
+                    rates = [peak and peak.rate for peak in highest[n]]
+                    row = (*whose, *sums[n][:4], *rates, resolution.value, *sums[n][4:], "")
+                    yield one, UsageRow._make(row)
 
 
 def _part(span: SpanRecord, start_us: int, end_us: int) -> tuple[int, ...]:

@@ -32,13 +32,17 @@ class Stretch(StrEnum):
 
 
 class SummaryRow(NamedTuple):
-    """What one interface, or the machine (None), counted in one of the periods; UTC seconds."""
+    """What one interface, or the machine (None), counted in one of the periods; UTC seconds.
+
+    host: whose, where hosts are told apart; "" otherwise.
+    """
 
     stretch: Stretch
     start_s: int
     end_s: int
     interface: str | None
     usage: Usage
+    host: str = ""
 
 
 class GapSum(NamedTuple):
