@@ -29,6 +29,7 @@ WATCHERS = ("nobody", "netusage", "nethogs")
 GOALS = {"one TCP stream": 3, "UDP, 64 bytes": 8, "connections": 8}  # percent of throughput
 STREAMS = 100
 SETTLE_S = 0.5  # who watches has begun by then
+NAMING_S = 1.5  # of each traffic, for what is named of it: nethogs looks once a second
 COUNTERS = 1000
 
 
@@ -244,8 +245,8 @@ def measure_here(rounds: int, seconds: float) -> dict:
                 with watched(by, directory) as process:
                     before = counted()
                     for traffic, _ in TRAFFIC.values():
-                        traffic(seconds)
-                    time.sleep(1.5)  # nethogs looks once a second
+                        traffic(NAMING_S)
+                    time.sleep(NAMING_S)
                     after = counted()
                     if by == "netusage":
                         found["resident"] = lab.memory(process.pid)["VmHWM"] * 1024
