@@ -164,7 +164,7 @@ class Traffic:
         self._senders = [_sender(space, interface, bound=bound) for interface in interfaces]
         self._pause, self._burst = pause, burst
         self._random = random.Random(seed)
-        self._ended = threading.Event()
+        self._begun, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
@@ -174,6 +174,10 @@ class Traffic:
     def __exit__(self, *_):
         self.stop()
 
+    def wait(self):
+        """Until the kernel has taken frames of every interface."""
+        assert self._begun.wait(30)
+
     def stop(self):
         """Send nothing more; when this returns, the kernel's counters stand still."""
         self._ended.set()
@@ -182,11 +186,15 @@ class Traffic:
 
     def _run(self):
         end = time.monotonic() + 120
+        taken = set()
         while not self._ended.wait(self._pause) and time.monotonic() < end:
             for send in self._senders:
                 for _ in range(self._random.randint(1, self._burst)):
                     with contextlib.suppress(OSError):
                         send(_frame(self._random.randint(60, 1500)))
+                        taken.add(send)
+            if len(taken) == len(self._senders):
+                self._begun.set()
 
 
 class Tap:

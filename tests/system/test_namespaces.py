@@ -254,8 +254,8 @@ def test_200_interfaces_made_and_removed_under_traffic_are_recorded_whole(space,
     with Traffic(space, "va", "vb"):
         for n in range(100):
             space.pair(f"a{n}", f"b{n}")
-            with Traffic(space, f"a{n}", f"b{n}", pause=0.0005, seed=n):
-                time.sleep(0.01)
+            with Traffic(space, f"a{n}", f"b{n}", pause=0.0005, seed=n) as traffic:
+                traffic.wait()
                 space.ip("link", "del", f"a{n}")  # while frames are sent
     truth = added(
         difference(before, space.counters()),
