@@ -106,40 +106,6 @@ static __noinline int read_script(struct owner *owner)
     return 0;
 }
 
-/* Who a task is; 0 where it has no executable, else a number that is the same for all processes of one application, of
- * one user, in one cgroup; of scripts it is so for the running task alone. */
-static __noinline __u64 owner_of(struct task_struct *task, struct owner *owner)
-{
-    struct file *file = BPF_CORE_READ(task, mm, exe_file);
-    struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-
-    if (!owner || !file)
-        return 0;
-    owner->exe_inode = BPF_CORE_READ(file, f_inode, i_ino);
-    owner->exe_device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-    owner->uid = BPF_CORE_READ(task, cred, uid.val);
-    owner->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-    owner->tgid = BPF_CORE_READ(task, tgid);
-    BPF_CORE_READ_INTO(&owner->comm, task, group_leader, comm);
-    owner->script[0] = 0;
-    bpf_probe_read_kernel_str(owner->path[0], PART_LENGTH, BPF_CORE_READ(dentry, d_name.name));
-
-    __u64 hash = mixed(0x9e3779b97f4a7c15ULL, owner->exe_inode);
-    hash = mixed(hash, (__u64)owner->exe_device << 32 | owner->uid);
-    hash = mixed(hash, owner->cgroup);
-    hash = mixed(hash, ((__u64 *)owner->comm)[0]);
-    hash = mixed(hash, ((__u64 *)owner->comm)[1]);
-    if (!runs_scripts(*(__u64 *)owner->path[0]))
-        return number_of(hash);
-    if ((void *)task != (void *)bpf_get_current_task())
-        return number_of(mixed(hash, owner->tgid)); /* its script is not known here: it is taken for no other's */
-    read_script(owner);
-#pragma clang loop unroll(disable)
-    for (int n = 0; n < SCRIPT_LENGTH / 8; n++)
-        hash = mixed(hash, ((__u64 *)owner->script)[n]);
-    return number_of(hash);
-}
-
 static __always_inline struct kernfs_node *above(struct kernfs_node *node)
 {
     struct kernfs_node___since_6_15 *newer = (void *)node;
@@ -149,14 +115,9 @@ static __always_inline struct kernfs_node *above(struct kernfs_node *node)
     return BPF_CORE_READ(node, parent);
 }
 
-/* Note an owner under its number, the first time that it is met. */
-static __noinline int describe(__u64 number, struct task_struct *task, struct owner *owner)
+/* Note the names of an executable and of a cgroup, and of what they are in. */
+static __always_inline void describe(struct owner *owner, struct dentry *dentry, struct kernfs_node *node)
 {
-    struct dentry *dentry = BPF_CORE_READ(task, mm, exe_file, f_path.dentry);
-    struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-
-    if (!owner)
-        return 0;
 #pragma clang loop unroll(disable)
     for (int n = 0; n < PATH_PARTS; n++) {
         owner->path[n][0] = 0;
@@ -169,8 +130,52 @@ static __noinline int describe(__u64 number, struct task_struct *task, struct ow
         bpf_probe_read_kernel_str(owner->cgroup_path[n], CGROUP_LENGTH, BPF_CORE_READ(node, name));
         node = above(node);
     }
+}
+
+/* Who a task is; 0 where it has no executable, else a number that is the same for all processes of one application, of
+ * one user, in one cgroup; of scripts it is so for the running task alone. An owner that is met for the first time is
+ * described under its number.
+ *
+ * A kernel that loads this searches all of its types for each that is read, unless it still knows it from before: it
+ * remembers few, and forgets a css_set for an mm_struct and a cgroup for a file. So they are read in this order, once. */
+static __noinline __u64 owner_of(struct task_struct *task, struct owner *owner)
+{
+    struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+    struct file *file = BPF_CORE_READ(task, mm, exe_file);
+    struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+
+    if (!owner || !file)
+        return 0;
+    owner->exe_inode = BPF_CORE_READ(file, f_inode, i_ino);
+    owner->exe_device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+    owner->uid = BPF_CORE_READ(task, cred, uid.val);
+    owner->cgroup = BPF_CORE_READ(node, id);
+    owner->tgid = BPF_CORE_READ(task, tgid);
+    BPF_CORE_READ_INTO(&owner->comm, task, group_leader, comm);
+    owner->script[0] = 0;
+    bpf_probe_read_kernel_str(owner->path[0], PART_LENGTH, BPF_CORE_READ(dentry, d_name.name));
+
+    __u64 hash = mixed(0x9e3779b97f4a7c15ULL, owner->exe_inode);
+    hash = mixed(hash, (__u64)owner->exe_device << 32 | owner->uid);
+    hash = mixed(hash, owner->cgroup);
+    hash = mixed(hash, ((__u64 *)owner->comm)[0]);
+    hash = mixed(hash, ((__u64 *)owner->comm)[1]);
+    if (runs_scripts(*(__u64 *)owner->path[0])) {
+        if ((void *)task != (void *)bpf_get_current_task()) {
+            hash = mixed(hash, owner->tgid); /* its script is not known here: it is taken for no other's */
+        } else {
+            read_script(owner);
+#pragma clang loop unroll(disable)
+            for (int n = 0; n < SCRIPT_LENGTH / 8; n++)
+                hash = mixed(hash, ((__u64 *)owner->script)[n]);
+        }
+    }
+    __u64 number = number_of(hash);
+    if (bpf_map_lookup_elem(&owners, &number))
+        return number;
+    describe(owner, dentry, node);
     note(number, owner);
-    return 0;
+    return number;
 }
 
 static __always_inline __u64 known_owner_of(struct task_struct *task)
@@ -180,8 +185,6 @@ static __always_inline __u64 known_owner_of(struct task_struct *task)
     if (!owner)
         return 0;
     __u64 number = owner_of(task, owner);
-    if (number && !bpf_map_lookup_elem(&owners, &number))
-        describe(number, task, owner);
     give_back(owner);
     return number;
 }

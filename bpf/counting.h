@@ -304,7 +304,7 @@ const volatile __u8 packets_have_namespaces = 1;
 
 static __always_inline __u64 namespace_of(struct __sk_buff *packet, struct ownership *own)
 {
-    if (own)
+    if (own && own->netns) /* which is written just after a socket got its storage */
         return own->netns;
     return packets_have_namespaces ? bpf_get_netns_cookie(packet) : 0;
 }
