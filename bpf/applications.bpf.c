@@ -197,15 +197,15 @@ static __always_inline __u64 running(void)
     return leader->start_boottime ^ leader->self_exec_id << 52;
 }
 
-/* The owner of the running process, which is `user`. Fields are read where a helper would have to be called. */
+/* The owner of the running process, which is `user`. Helpers tell what else is asked of it: for each pointer that is
+ * followed, a kernel that loads this searches all of its types up to four times. */
 static __always_inline __u64 current_owner(__u64 user)
 {
-    struct task_struct *task = bpf_get_current_task_btf();
     struct process process = {
         .user = user,
-        .cgroup = task->cgroups->dfl_cgrp->kn->id,
-        .uid = task->cred->uid.val,
-        .tgid = task->tgid,
+        .cgroup = bpf_get_current_cgroup_id(),
+        .uid = bpf_get_current_uid_gid(),
+        .tgid = bpf_get_current_pid_tgid() >> 32,
     };
     __u64 *known = bpf_map_lookup_elem(&met, &process);
 
@@ -277,7 +277,7 @@ static __always_inline int used(struct sock *sock)
     __u64 user = running();
     if (own->user == user)
         return 0;
-    own->netns = sock->__sk_common.skc_net.net->net_cookie;
+    own->netns = BPF_CORE_READ(sock, __sk_common.skc_net.net, net_cookie);
     own->is_stream = sock->sk_type == SOCK_STREAM;
     __u64 owner = current_owner(user);
     if (!owner)
@@ -327,7 +327,7 @@ int found(struct bpf_iter__task_file *ctx)
         return 0;
     if (own->owner)
         return 0;
-    own->netns = sock->__sk_common.skc_net.net->net_cookie;
+    own->netns = BPF_CORE_READ(sock, __sk_common.skc_net.net, net_cookie);
     own->is_stream = sock->sk_type == SOCK_STREAM;
     own->owner = known_owner_of(task);
     return 0;
@@ -453,9 +453,10 @@ static __always_inline int add_sent(__u32 slot, const struct sk_buff *packet, __
 }
 
 /* Count a packet that no socket of an owner's sent. Apart from the others, which are more and want to be quick. */
-static __noinline int count_nobodys(const struct sk_buff *packet, const struct net_device *device, struct sock *sock)
+static __noinline int count_nobodys(const struct sk_buff *packet, const struct net_device *device, struct sock *sock,
+                                    __u64 netns)
 {
-    struct key key = {.ifindex = device->ifindex, .netns = device->nd_net.net->net_cookie, .used = 1};
+    struct key key = {.ifindex = device->ifindex, .netns = netns, .used = 1};
     __u32 headers = read_sent(&key, packet);
 
     key.owner = of_no_owner(packet, device, sock);
@@ -471,10 +472,11 @@ int transmit(__u64 *arguments)
     const struct net_device *device = (void *)arguments[1];
     struct sock *sock = packet->sk;
     struct ownership *own = sock ? bpf_sk_storage_get(&sockets, sock, 0, 0) : 0;
+    __u64 netns = device->nd_net.net->net_cookie;
 
     if (!own)
-        return count_nobodys(packet, device, sock);
-    struct key key = {.ifindex = device->ifindex, .netns = device->nd_net.net->net_cookie, .used = 1};
+        return count_nobodys(packet, device, sock, netns);
+    struct key key = {.ifindex = device->ifindex, .netns = netns, .used = 1};
     __u16 parts = parts_of(packet);
     enum end end = own->is_stream ? end_of(sock->__sk_common.skc_state) : NO_STREAM;
     __u32 headers = 0, slot = parts > 1 ? 0 : slot_of_tcp(own, &key, end);
