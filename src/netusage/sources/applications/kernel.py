@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import struct
+from functools import partial
 from mmap import mmap
 from typing import NamedTuple, Self
 
@@ -29,6 +30,7 @@ _OVERFLOW_SLOTS = 256
 _SLOTS = 16384
 _KEY = struct.Struct("=QQIBBBB")
 _COUNTER = struct.Struct("=8Q")
+_count = partial(tuple.__new__, Count)  # `Count._make` that need not see how many there are
 _STATE = struct.Struct("=5Q")
 _PATH_PARTS, _PART_LENGTH = 8, 48
 _CGROUP_PARTS, _CGROUP_LENGTH = 5, 96
@@ -206,13 +208,14 @@ class KernelApplications:
         state = self.state()
         used = min(state.slots_used + _OVERFLOW_SLOTS, _SLOTS)
         self._note_keys(used)
-        counters = map(Count._make, _COUNTER.iter_unpack(self._counters[: used * _COUNTER.size]))
-        found = {}
-        for place, (key, count) in enumerate(zip(self._places, counters, strict=True)):
-            if key is not None:
-                found[key] = count
-            elif state.overflows and place < _OVERFLOW_SLOTS and any(count):
-                found[Key(KERNEL, 0, place, Scope.INTERNET, 0, 0)] = count
+        first = _OVERFLOW_SLOTS * _COUNTER.size
+        counts = map(_count, _COUNTER.iter_unpack(self._counters[first : used * _COUNTER.size]))
+        keys = self._places[_OVERFLOW_SLOTS:]
+        found = {key: count for key, count in zip(keys, counts, strict=True) if key is not None}
+        if state.overflows:
+            for place, values in enumerate(_COUNTER.iter_unpack(self._counters[:first])):
+                if any(values):
+                    found[Key(KERNEL, 0, place, Scope.INTERNET, 0, 0)] = Count(*values)
         return found
 
     def _note_keys(self, used: int) -> None:
