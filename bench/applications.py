@@ -1,6 +1,9 @@
 """What it costs the traffic to be counted by application, and how much of it gets a name: netusage and nethogs.
 
 Both ends of every connection run on this machine's processors, so the costs are upper bounds. Python makes the traffic.
+
+Processors are quicker and slower for longer than seconds. So what the recorder costs is told by its programs, which are all of
+it that acts on traffic, put on and taken off within a second; and beside them others at the same places that count nothing.
 """
 
 import argparse
@@ -19,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import lab
 from tables import Goal, Result, microseconds, number
@@ -29,6 +33,8 @@ WATCHERS = ("nobody", "netusage", "nethogs")
 GOALS = {"one TCP stream": 3, "UDP, 64 bytes": 8, "connections": 8}  # percent of throughput
 STREAMS = 100
 SETTLE_S = 0.5  # who watches has begun by then
+ALTERNATIONS, ALTERNATION_S = 150, 0.2
+PROGRAMS = ("none", "counting", "storage only")
 NAMING_S = 1.5  # of each traffic, for what is named of it: nethogs looks once a second
 COUNTERS = 1000
 
@@ -212,13 +218,35 @@ def counted() -> int:
 # ---- The measurement --------------------------------------------------------------------------------------------
 
 
-def measure_here(rounds: int, seconds: float) -> dict:
-    """Throughput by traffic and watcher, round by round; shares; what loading, reading and memory take.
-
-    Those that are compared follow within seconds: processors are quicker and slower for longer than that.
-    """
-    lab.enter()
+def measure_here(rounds: int, seconds: float, alternations: int) -> dict:
+    """Throughput by traffic and watcher, round by round, and by programs; shares; what loading, reading and memory take."""
     found: dict = {"rates": {name: {by: [] for by in WATCHERS} for name in TRAFFIC}, "shares": {}}
+    with other_end(), lab.workplace() as directory:
+        for n in range(rounds):
+            order = WATCHERS[n % 3 :] + WATCHERS[: n % 3]
+            for by in order:
+                with watched(by, directory):
+                    time.sleep(SETTLE_S)
+                    for name, (traffic, _) in TRAFFIC.items():
+                        found["rates"][name][by].append(traffic(seconds))
+        for by in WATCHERS[1:] * 3:
+            with watched(by, directory) as process:
+                before = counted()
+                for traffic, _ in TRAFFIC.values():
+                    traffic(NAMING_S)
+                time.sleep(NAMING_S)
+                after = counted()
+                if by == "netusage":
+                    found["resident"] = lab.memory(process.pid)["VmHWM"] * 1024
+            found["shares"].setdefault(by, []).append(named(by, directory) / (after - before))
+        found["alternating"] = {name: alternate(TRAFFIC[name][0], alternations, directory) for name in GOALS}
+    return found | own_costs()
+
+
+@contextlib.contextmanager
+def other_end() -> Iterator[None]:
+    """Somebody in another namespace, over a pair of interfaces, takes what this process sends."""
+    lab.enter()
     other = subprocess.Popen(
         [*lab.DIES_WITH_ITS_PARENT, "unshare", "--net", "--mount", sys.executable, __file__, "serve"],
         stdin=subprocess.PIPE,
@@ -233,28 +261,33 @@ def measure_here(rounds: int, seconds: float) -> dict:
         other.stdin.write("\n")
         other.stdin.flush()
         other.stdout.readline()
-        with lab.workplace() as directory:
-            for n in range(rounds):
-                order = WATCHERS[n % 3 :] + WATCHERS[: n % 3]
-                for by in order:
-                    with watched(by, directory):
-                        time.sleep(SETTLE_S)
-                        for name, (traffic, _) in TRAFFIC.items():
-                            found["rates"][name][by].append(traffic(seconds))
-            for by in WATCHERS[1:] * 3:
-                with watched(by, directory) as process:
-                    before = counted()
-                    for traffic, _ in TRAFFIC.values():
-                        traffic(NAMING_S)
-                    time.sleep(NAMING_S)
-                    after = counted()
-                    if by == "netusage":
-                        found["resident"] = lab.memory(process.pid)["VmHWM"] * 1024
-                found["shares"].setdefault(by, []).append(named(by, directory) / (after - before))
+        yield
     finally:
         other.kill()
         other.wait()
-    return found | own_costs()
+
+
+def alternate(traffic: Callable[[float], float], rounds: int, directory: Path) -> dict[str, list[float]]:
+    """Throughput without programs, with those that count and with those that only make the storage of sockets."""
+    sys.path.insert(0, str(lab.BENCH.parent / "bpf"))
+    import build
+
+    from netusage.sources.applications import kernel
+
+    sys.path.pop(0)
+    only = directory / "storage_only.skeleton"
+    only.write_bytes(build.build("storage_only", lab.BENCH))
+    rates: dict[str, list[float]] = {programs: [] for programs in PROGRAMS}
+    for n in range(rounds):
+        for programs in PROGRAMS[n % 3 :] + PROGRAMS[: n % 3]:
+            with contextlib.ExitStack() as stack:
+                if programs == "storage only":
+                    stack.enter_context(mock.patch.object(kernel, "_KERNEL", (str(only),)))
+                if programs != "none":
+                    stack.enter_context(kernel.KernelApplications())
+                traffic(ALTERNATION_S / 10)  # nothing is met for the first time
+                rates[programs].append(traffic(ALTERNATION_S))
+    return rates
 
 
 def own_costs() -> dict:
@@ -291,25 +324,38 @@ def _changes(rates: list[float], others: list[float]) -> list[float]:
 
 
 def measure(place: lab.Place) -> Result:
-    lab.need("nethogs")
-    rounds, seconds = (2, 0.5) if place.quick else (30, 0.6)
-    found = lab.run("applications.py", "--rounds", str(rounds), "--seconds", str(seconds), namespaces=True)
+    lab.need("nethogs", "clang", "bpftool")
+    rounds, seconds, alternations = (2, 0.5, 4) if place.quick else (30, 0.6, ALTERNATIONS)
+    chosen = ["--rounds", str(rounds), "--seconds", str(seconds), "--alternations", str(alternations)]
+    found = lab.run("applications.py", *chosen, namespaces=True)
     result = Result(
         "Applications",
         f"Throughput over a veth pair while nobody watches, while `netusage daemon --applications kernel` does, and nethogs "
         f"(as it is, once a second); medians of {rounds} rounds, order rotated, and between what they are with 95 % confidence. "
-        "Both ends run on the same processors.",
-        ["traffic", *WATCHERS, "netusage ÷ nobody", "nethogs ÷ nobody"],
+        f"Beside it the recorder's programs alone, in {alternations} rounds within a second each, and programs that count nothing "
+        "but make the same storage of sockets at the same places. Both ends run on the same processors.",
+        [
+            "traffic",
+            *WATCHERS,
+            "netusage ÷ nobody",
+            "nethogs ÷ nobody",
+            "its programs ÷ none",
+            "counting nothing ÷ none",
+        ],
     )
     costs: dict[str, dict[str, list[float]]] = {}
     for name, by_watcher in found["rates"].items():
         unit = TRAFFIC[name][1]
         shown = [statistics.median(rates) / (1e6 if unit == "MB/s" else 1) for rates in by_watcher.values()]
         costs[name] = {by: _changes(by_watcher[by], by_watcher["nobody"]) for by in WATCHERS[1:]}
-        parts = ["{:+.1f} % ({:+.1f} to {:+.1f})".format(*costs[name][by]) for by in WATCHERS[1:]]
+        if name in GOALS:
+            by_programs = found["alternating"][name]
+            costs[name] |= {by: _changes(by_programs[by], by_programs["none"]) for by in PROGRAMS[1:]}
+        columns = (costs[name].get(by) for by in (*WATCHERS[1:], *PROGRAMS[1:]))
+        parts = ["{:+.1f} % ({:+.1f} to {:+.1f})".format(*change) if change else "" for change in columns]
         result.rows.append([name, *(f"{number(rate)} {unit}" for rate in shown), *parts])
     for name, most in GOALS.items():
-        change, low, high = costs[name]["netusage"]
+        change, low, high = costs[name]["counting"]
         told = f"{-change:.1f} % ({-high:.1f} to {-low:.1f})"
         result.goals.append(Goal(f"{name}: within {most} %", told, -change <= most))
     ahead = all(one["netusage"][0] > one["nethogs"][0] for one in costs.values())
@@ -332,11 +378,12 @@ def main() -> None:
     parser.add_argument("what", nargs="?", default="measure", choices=["measure", "serve"])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--alternations", type=int, default=ALTERNATIONS)
     chosen = parser.parse_args()
     if chosen.what == "serve":
         serve()
     else:
-        print(json.dumps(measure_here(chosen.rounds, chosen.seconds)))
+        print(json.dumps(measure_here(chosen.rounds, chosen.seconds, chosen.alternations)))
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ INTO = HERE.parent / "src" / "netusage" / "sources" / "applications"
 PROG_NAME, CORE_RELO_CNT, CORE_RELOS, CORE_RELO_REC_SIZE_END = 48, 116, 128, 140
 
 
-def build(name: str) -> bytes:
-    """The skeleton of one source file, as `netusage.sources.applications.skeleton` reads it."""
+def build(name: str, of: Path = HERE) -> bytes:
+    """The skeleton of one source file of a directory, as `netusage.sources.applications.skeleton` reads it."""
     with tempfile.TemporaryDirectory() as directory:
         made = Path(directory, "object.o")
-        compile_to(name, made)
+        compile_to(name, made, of)
         text = subprocess.run(
             ["bpftool", "gen", "skeleton", "-L", str(made), "name", name],
             check=True,
@@ -30,13 +30,13 @@ def build(name: str) -> bytes:
     return pack(text, compiler())
 
 
-def compile_to(name: str, made: Path) -> None:
+def compile_to(name: str, made: Path, of: Path = HERE) -> None:
     """Make the object file of one source file."""
     machine = os.uname().machine
     command = ["clang", "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror"]
     command += ["-Wno-missing-declarations", f"-I/usr/include/{machine}-linux-gnu"]
     command += ["-fdebug-compilation-dir=.", "-c", f"{name}.bpf.c", "-o", str(made)]
-    subprocess.run(command, cwd=HERE, check=True)
+    subprocess.run(command, cwd=of, check=True)
 
 
 def compiler() -> str:

@@ -32,14 +32,14 @@ def build(name: str) -> str:
 
 
 def _read(name: str) -> bytes:
-    return Path(__file__).with_name(name).read_bytes()
+    return (Path(__file__).parent / name).read_bytes()
 
 
 def load(name: str, constants: bytes = b"") -> Loaded:
-    """Make the maps and load the programs of a skeleton of this package.
+    """Make the maps and load the programs of a skeleton.
 
     Args:
-        name: of the file.
+        name: of a file of this package, or a whole path.
         constants: what its `const volatile` variables are, all of them in a row; as they were built where it is empty.
 
     Raises:
