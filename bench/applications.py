@@ -9,6 +9,7 @@ it that acts on traffic, put on and taken off within a second; and beside them o
 import argparse
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import selectors
@@ -239,7 +240,7 @@ def measure_here(rounds: int, seconds: float, alternations: int) -> dict:
                 if by == "netusage":
                     found["resident"] = lab.memory(process.pid)["VmHWM"] * 1024
             found["shares"].setdefault(by, []).append(named(by, directory) / (after - before))
-        found["alternating"] = {name: alternate(TRAFFIC[name][0], alternations, directory) for name in GOALS}
+        found["alternating"] = alternate(alternations, directory)
     return found | own_costs()
 
 
@@ -267,8 +268,8 @@ def other_end() -> Iterator[None]:
         other.wait()
 
 
-def alternate(traffic: Callable[[float], float], rounds: int, directory: Path) -> dict[str, list[float]]:
-    """Throughput without programs, with those that count and with those that only make the storage of sockets."""
+def alternate(rounds: int, directory: Path) -> dict[str, dict[str, list[float]]]:
+    """Throughput of traffic with a goal, without programs, with those that count and with those that only make storage."""
     sys.path.insert(0, str(lab.BENCH.parent / "bpf"))
     import build
 
@@ -277,8 +278,9 @@ def alternate(traffic: Callable[[float], float], rounds: int, directory: Path) -
     sys.path.pop(0)
     only = directory / "storage_only.skeleton"
     only.write_bytes(build.build("storage_only", lab.BENCH))
-    rates: dict[str, list[float]] = {programs: [] for programs in PROGRAMS}
-    for n in range(rounds):
+    rates: dict[str, dict[str, list[float]]] = {name: {by: [] for by in PROGRAMS} for name in GOALS}
+    for name, n in itertools.product(GOALS, range(rounds)):
+        traffic, _ = TRAFFIC[name]
         for programs in PROGRAMS[n % 3 :] + PROGRAMS[: n % 3]:
             with contextlib.ExitStack() as stack:
                 if programs == "storage only":
@@ -286,7 +288,7 @@ def alternate(traffic: Callable[[float], float], rounds: int, directory: Path) -
                 if programs != "none":
                     stack.enter_context(kernel.KernelApplications())
                 traffic(ALTERNATION_S / 10)  # nothing is met for the first time
-                rates[programs].append(traffic(ALTERNATION_S))
+                rates[name][programs].append(traffic(ALTERNATION_S))
     return rates
 
 

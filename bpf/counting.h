@@ -291,10 +291,13 @@ __noinline __u32 slot_of_packet(struct ownership *own, struct key *key, enum end
     if (!own)
         return slot_of(key);
     int is_tcp = key->protocol == TCP && end != NO_STREAM; /* and no raw socket's */
+    __u32 slot = is_tcp ? slot_of_tcp(own, key, end) : 0;
+    if (slot) /* addresses that are translated may differ from one way to the other */
+        return slot;
     __u64 way = is_tcp || key->protocol == UDP ? way_of(key) : 0, cached = remembered(own);
     if (way)
         way |= (__u64)(key->scope & 3) << SCOPE_BIT | (key->family == 6 ? IS_IPV6 : 0) | (is_tcp ? IS_TCP : 0);
-    __u32 slot = slot_in(cached);
+    slot = slot_in(cached);
     if (!way || !slot || ((cached ^ way) & ~STAYS) >> SLOT_BITS) {
         key->owner = own->owner;
         slot = slot_of(key);
